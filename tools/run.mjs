@@ -70,8 +70,12 @@ const commands = {
   test(args) {
     clearReports();
     const code = status("turbo", ["run", "test", "--continue=always", ...selection(args)]);
-    const { failed } = printTotals();
+    const { failed } = printTotals("All packages: ");
     process.exit(code === 0 && failed > 0 ? 1 : code);
+  },
+  /** Prints the sum of the last test run once more. */
+  totals() {
+    printTotals();
   },
   check(args) {
     run("turbo", ["run", "check", "--continue=always", "--output-logs=errors-only", ...selection(args)]);

@@ -11,8 +11,8 @@ export function clearReports() {
   for (const report of reports()) rmSync(report, { force: true });
 }
 
-/** Prints `N passed, N failed[, N skipped]`. A test file that does not even load counts as one failure. */
-export function printTotals() {
+/** Prints `[label]N passed, N failed[, N skipped]`. A test file that does not even load counts as one failure. */
+export function printTotals(label = "") {
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const report of reports().filter(existsSync)) {
     const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
@@ -24,6 +24,6 @@ export function printTotals() {
     total.skipped += numPendingTests + numTodoTests;
   }
   const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
-  console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
+  console.log(`${label}${total.passed} passed, ${total.failed} failed${skipped}`);
   return total;
 }
