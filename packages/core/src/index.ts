@@ -1,1 +1,55 @@
-export {};
+// The public surface of @bpfkit/core: explicit names, grouped by the file that defines them.
+
+// errors.ts
+export { BpfError, type ErrorCode, type ErrorDetails, invariant } from "./errors.ts";
+
+// program.ts
+export type { LineInfo, MapSpec, Program, Subprog, VerifiedProgram } from "./program.ts";
+
+// isa/insns.ts
+export { Insns, packWord } from "./isa/insns.ts";
+
+// isa/opcodes.ts
+export { INSNS, type InsnKind, type InsnRow, type Op } from "./isa/opcodes.ts";
+
+// isa/decode.ts
+export { KINDS, kindOf, OPS, opAt, reservedFieldOf } from "./isa/decode.ts";
+
+// analysis/structure.ts
+export { Mark, type Structure, structureOf, type SubprogInfo } from "./analysis/structure.ts";
+
+// machine/ops.ts
+export type { AtomicOp, BpfOps, Fence, Flow, Ops, Size } from "./machine/ops.ts";
+
+// machine/stop.ts
+export type { Stop, Trap, TrapCause } from "./machine/stop.ts";
+
+// machine/fault.ts
+export { Fault, trapping } from "./machine/fault.ts";
+
+// machine/memory.ts
+export { Access, type Allocation, Memory, type MemoryOptions, type Region } from "./machine/memory.ts";
+
+// machine/journal.ts
+export { WriteJournal } from "./machine/journal.ts";
+
+// machine/engine.ts
+export type {
+  Engine,
+  Executable,
+  Execution,
+  GuestCall,
+  Host,
+  HostCall,
+  HostFunction,
+  LoadOptions,
+  StackSpace,
+  StartOptions,
+  Symbol,
+} from "./machine/engine.ts";
+
+// jit/image.ts
+export type { FrameSlot, Image, ImageSubprog, PatchSite, Relocation } from "./jit/image.ts";
+
+// jit/backend.ts
+export type { Abi, Backend, Capabilities, CompileOptions, Cpu, CpuStop, Line, Settings } from "./jit/backend.ts";

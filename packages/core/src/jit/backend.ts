@@ -1,0 +1,79 @@
+// Everything the rest of the project knows about an architecture.
+import type { Memory } from "../machine/memory.ts";
+import type { Symbol } from "../machine/engine.ts";
+import type { Trap } from "../machine/stop.ts";
+import type { VerifiedProgram } from "../program.ts";
+import type { Image } from "./image.ts";
+
+/** Choices of code layout and CPU features, as data that the backend declares and core does not look into. */
+export type Settings = Readonly<Record<string, boolean | number | string>>;
+
+export interface CompileOptions {
+  /** Overrides of {@link Capabilities.layout}. */
+  readonly layout?: Settings;
+  /** Overrides of {@link Capabilities.features}. */
+  readonly features?: Settings;
+}
+
+/** What a backend can be asked for, with defaults. */
+export interface Capabilities {
+  /** Entry hardening and the like; the defaults are what Linux 7.2 shows. */
+  readonly layout: Settings;
+  /** Optional CPU features that the code may use. */
+  readonly features: Settings;
+}
+
+/** How values enter and leave code, as data: enough to call it, to be called by it and to read BPF registers at a boundary. */
+export interface Abi<R extends string = string> {
+  /** Where BPF r0..r10 live. */
+  readonly bpf: readonly R[];
+  /** Arguments and result of a call to or from the host. */
+  readonly args: readonly R[];
+  readonly result: R;
+  readonly stackPointer: R;
+  /** Bytes the stack pointer is a multiple of before a call. */
+  readonly stackAlign: number;
+  /** Whether a call pushes the return address or puts it in a register. */
+  readonly returnAddress: { readonly in: "stack" } | { readonly in: "register"; readonly register: R };
+  /** Registers a call may change. */
+  readonly callerSaved: readonly R[];
+}
+
+/** A decoded line of a listing. */
+export interface Line {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+  /** Mnemonic and operands; `.byte 0x..` for what does not decode. */
+  readonly text: string;
+}
+
+/** Why a CPU stopped: its budget, a fetch at a host entry point (`pc` is there), or a trap. */
+export type CpuStop = { readonly kind: "budget" } | { readonly kind: "host"; readonly address: bigint } | Trap;
+
+/** An emulated CPU over guest memory. */
+export interface Cpu<R extends string = string> {
+  pc: bigint;
+  get(register: R): bigint;
+  set(register: R, value: bigint): void;
+  /**
+   * Runs at most `budget` instructions. When `stopAt` is given, also stops (as `budget`) before an instruction other than the first
+   * whose address minus `stopAt.base` has a nonzero entry in `stopAt.marks`.
+   */
+  run(budget: number, stopAt?: { readonly base: bigint; readonly marks: Uint8Array }): CpuStop;
+  /** Instructions executed since it was made. */
+  readonly executed: number;
+}
+
+/** One architecture: pure functions from programs to code, and a CPU to run the code on. */
+export interface Backend<R extends string = string> {
+  readonly arch: string;
+  readonly abi: Abi<R>;
+  readonly capabilities: Capabilities;
+  /** Lowers a program to machine code. Pure. @throws {BpfError} `unsupported` names an instruction that has no lowering yet. */
+  compile(program: VerifiedProgram, options?: CompileOptions): Image;
+  /** The image's code as it has to be at `address`, every relocation filled in. @throws {BpfError} `out-of-range` */
+  link(image: Image, address: bigint, resolve: (symbol: Symbol) => bigint): Uint8Array;
+  /** Decodes code into listing lines; never throws. */
+  disassemble(code: Uint8Array, address?: bigint): Iterable<Line>;
+  createCpu(memory: Memory): Cpu<R>;
+}

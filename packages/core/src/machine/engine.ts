@@ -1,0 +1,97 @@
+// What runs programs: the contract between engines (the interpreter, and a backend's code on its emulated CPU) and their surroundings.
+import type { Image } from "../jit/image.ts";
+import type { VerifiedProgram } from "../program.ts";
+import type { Memory } from "./memory.ts";
+import type { Size } from "./ops.ts";
+import type { Stop } from "./stop.ts";
+
+/** Something outside the program's own instructions that it refers to. */
+export type Symbol =
+  | { readonly kind: "map"; readonly index: number } // index in Program.maps
+  | { readonly kind: "map-value"; readonly index: number; readonly offset: number }
+  | { readonly kind: "helper"; readonly id: number }
+  | { readonly kind: "kfunc"; readonly index: number } // index in Program.kfuncs
+  | { readonly kind: "packet-load"; readonly size: Size }
+  | { readonly kind: "subprog"; readonly index: number }; // only inside an image, and for callback addresses
+
+/** What a host function is called with. */
+export interface HostCall {
+  /** The BPF arguments r1..r5. */
+  readonly args: readonly [bigint, bigint, bigint, bigint, bigint];
+  /** r6 at the call: the context of legacy packet loads. */
+  readonly r6: bigint;
+  /** The virtual CPU the program runs on. */
+  readonly cpu: number;
+}
+
+/** A host function's wish to run a subprogram of the program that called it (a callback), and to go on with its r0. */
+export interface GuestCall {
+  readonly address: bigint;
+  readonly args: readonly bigint[];
+}
+
+/** A helper or kfunc: gives r0, and yields where it calls back into the program. */
+export type HostFunction = (call: HostCall) => bigint | Generator<GuestCall, bigint, bigint>;
+
+/** Everything a loaded program can reach. The kernel package implements it; tests use small ones. */
+export interface Host {
+  readonly memory: Memory;
+  /** Address of a map or map value. @throws {BpfError} `unknown-symbol` */
+  address(symbol: Symbol): bigint;
+  /** Code behind a helper, kfunc or packet load; asked once, at load. @throws {BpfError} `unknown-symbol` */
+  function(symbol: Symbol): HostFunction;
+}
+
+/** Stack space of one invocation: the first frame lies below `high`. */
+export interface StackSpace {
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
+/** How to start an {@link Executable}. */
+export interface StartOptions {
+  /** r1..r5. */
+  readonly args: readonly bigint[];
+  readonly stack: StackSpace;
+  readonly cpu?: number;
+  /** What this run follows instructions of another engine with: the value of r10 in the frame it is about to enter. */
+  readonly frameAddress?: () => bigint;
+}
+
+/** One invocation in progress. */
+export interface Execution {
+  /** Goes on for at most `budget` instructions of the engine (BPF instructions, or machine instructions). */
+  run(budget: number): Stop;
+  /** Goes on to the next place where a BPF instruction begins, in this frame or another; undefined when one was reached. */
+  step(budget: number): Stop | undefined;
+  /** Slot index of the BPF instruction about to run; where several share their code, the first of them. -1 before the first step and between boundaries. */
+  readonly at: number;
+  /** BPF r0..r10 as the engine holds them; meaningful at a boundary. */
+  register(index: number): bigint;
+  /** Instructions executed so far, in the engine's own unit. */
+  readonly executed: number;
+}
+
+/** A program placed in memory, ready to start. */
+export interface Executable {
+  /** Address that stands for a subprogram in callback arguments. */
+  subprogAddress(index: number): bigint;
+  start(options: StartOptions): Execution;
+  /** The machine code, where there is any, and where it lies. */
+  readonly image?: Image;
+  readonly imageAddress?: bigint;
+  /** Gives its memory back. */
+  release(): void;
+}
+
+/** Options of {@link Engine.load}. */
+export interface LoadOptions {
+  /** Callback addresses of the engine that this one follows, so that both programs see the same pointers. */
+  readonly subprogAddress?: (index: number) => bigint;
+}
+
+/** A way to run programs: `interpreter`, or `jit(backend)`. */
+export interface Engine {
+  readonly name: string;
+  load(program: VerifiedProgram, host: Host, options?: LoadOptions): Executable;
+}

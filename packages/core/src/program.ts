@@ -1,0 +1,65 @@
+// What travels down the pipeline: a program with its metadata, and the same program once something vouches for it.
+import type { Structure } from "./analysis/structure.ts";
+import type { Insns } from "./isa/insns.ts";
+
+/** A named run of instructions; the first starts at 0, each ends where the next begins. */
+export interface Subprog {
+  readonly name: string;
+  /** Slot index of the first instruction. */
+  readonly start: number;
+}
+
+/** Source lines in columns, sorted by instruction; entry `i` covers from `insn[i]` to before `insn[i + 1]`. */
+export interface LineInfo {
+  readonly insn: Uint32Array;
+  /** Index into `files`. */
+  readonly file: Uint32Array;
+  /** From 1. */
+  readonly line: Uint32Array;
+  readonly column: Uint32Array;
+  /** The source text of each entry, trimmed at the right; empty where the object has none. */
+  readonly text: readonly string[];
+  readonly files: readonly string[];
+}
+
+/** A map as an object declares it. Sizes in bytes; `type` and `flags` are the numbers of the kernel's UAPI. */
+export interface MapSpec {
+  readonly name: string;
+  readonly type: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  readonly flags: number;
+  /** Contents of element 0 at creation (global data sections). */
+  readonly initial?: Uint8Array;
+  /** Programs may not write it, nor may the host once it is filled (`.rodata`). */
+  readonly frozen?: boolean;
+}
+
+/**
+ * A BPF program as data. Two-slot loads with source register 5 or 6 (`BPF_PSEUDO_MAP_IDX`, `BPF_PSEUDO_MAP_IDX_VALUE`) name
+ * maps by their index in `maps`; kfunc calls (source register 2) name functions by their index in `kfuncs`.
+ */
+export interface Program {
+  readonly name: string;
+  /** Program type in the kernel's words, lower case: `xdp`, `syscall`, `socket_filter`, … */
+  readonly type: string;
+  readonly attachType?: string;
+  readonly license: string;
+  readonly insns: Insns;
+  /** At least the entry at 0. */
+  readonly subprogs: readonly Subprog[];
+  readonly lines?: LineInfo;
+  readonly maps: readonly MapSpec[];
+  readonly kfuncs: readonly string[];
+}
+
+/** A program that engines and backends accept, with what vouches for it and what was done to it. */
+export interface VerifiedProgram {
+  readonly program: Program;
+  readonly structure: Structure;
+  /** `trusted`: nobody has proved that it stays inside its memory. */
+  readonly basis: { readonly kind: "trusted" } | { readonly kind: "verified"; readonly profile: string };
+  /** Names of the passes applied, in order. */
+  readonly passes: readonly string[];
+}
