@@ -78,9 +78,12 @@ const commands = {
     printTotals();
   },
   check(args) {
-    run("turbo", ["run", "check", "--continue=always", "--output-logs=errors-only", ...selection(args)]);
-    run("biome", ["check", "--error-on-warnings"]);
-    node("tools/check-boundaries.mjs");
+    const codes = [
+      status("turbo", ["run", "check", "--continue=always", "--output-logs=errors-only", ...selection(args)]),
+      status("biome", ["check", "--error-on-warnings"]),
+      status(process.execPath, ["tools/check-boundaries.mjs"]),
+    ];
+    if (codes.some((code) => code !== 0)) process.exit(1);
   },
   format() {
     run("biome", ["check", "--write"]);
