@@ -33,6 +33,9 @@ export { Access, type Allocation, Memory, type MemoryOptions, type Region } from
 // machine/journal.ts
 export { WriteJournal } from "./machine/journal.ts";
 
+// machine/run.ts
+export { Run, type RunOptions } from "./machine/run.ts";
+
 // machine/engine.ts
 export type {
   Engine,

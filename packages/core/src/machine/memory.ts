@@ -8,7 +8,13 @@ import type { Size } from "./ops.ts";
 declare const WebAssembly: { readonly Memory: new (limits: { readonly initial: number }) => { readonly buffer: ArrayBuffer } };
 
 /** Permission bits of a guest byte; 0 is a guard. `HOST` marks entry points that leave the machine when a CPU fetches there. */
-export const Access: { readonly READ: 1; readonly WRITE: 2; readonly EXECUTE: 4; readonly HOST: 8 } = { READ: 1, WRITE: 2, EXECUTE: 4, HOST: 8 };
+export const Access: { readonly READ: 1; readonly WRITE: 2; readonly EXECUTE: 4; readonly HOST: 8 } = {
+  READ: 1,
+  WRITE: 2,
+  EXECUTE: 4,
+  HOST: 8,
+};
+const VERBS = ["reading", "writing", "execution", "host calls"];
 
 /** The parts of the window; each has an allocator of its own, so that what one part holds does not move what another holds. */
 export type Region = "host" | "text" | "stack" | "data";
@@ -25,7 +31,10 @@ export interface Allocation {
 
 /** Sizes of the window's parts in bytes, multiples of 64 KiB. */
 export interface MemoryOptions {
-  /** First guest address; 0x1000_0000 unless told. The whole window has to end below 4 GiB, where 32-bit context fields reach. */
+  /**
+   * First guest address, a multiple of 64 KiB and not 0; 0x1000_0000 unless told. The whole window has to end below 4 GiB, where
+   * 32-bit context fields reach.
+   */
   readonly base?: bigint;
   readonly sizes?: Partial<Readonly<Record<Region, number>>>;
 }
@@ -33,8 +42,10 @@ export interface MemoryOptions {
 const REGIONS: readonly Region[] = ["host", "text", "stack", "data"];
 const DEFAULT_SIZES: Readonly<Record<Region, number>> = { host: 64 << 10, text: 16 << 20, stack: 1 << 20, data: 47 << 20 };
 const PAGE = 64 << 10;
-/** Bytes without permission on both sides of an allocation. No hole is smaller than 8 bytes: `check` relies on it. */
+/** Bytes without permission on both sides of an allocation. */
 const GUARD = 64;
+/** Bytes that one reservation covers: a store anywhere in them breaks it. */
+const GRANULE = 64;
 
 interface Block extends Allocation {
   /** Offset and reach in the window, guards excluded; what `reuse` hands out again is the same span. */
@@ -73,27 +84,34 @@ export class Memory {
   /** The window's bytes, and one permission byte each ({@link Access}). Indexed by offset from `base`. */
   readonly bytes: Uint8Array;
   readonly shadow: Uint8Array;
-  /** Rises whenever executable bytes may have changed: decoded instructions are stale then. */
+  /** Rises whenever executable bytes may have changed, whoever changed them: decoded instructions are stale then. */
   codeVersion = 0;
   /** When set, records what every write replaced. */
   journal: WriteJournal | undefined;
+  /** Over `bytes` and, from `size` on, `shadow`. */
   readonly #view: DataView;
   readonly #baseNumber: number;
   readonly #arenas: Readonly<Record<Region, Arena>>;
+  /** What was ever executable lies between these offsets. */
+  #codeStart = 0;
+  #codeEnd = 0;
+  /** Granule that each holder has reserved, as its offset. */
+  readonly #reservations = new Map<object, number>();
 
   constructor(options: MemoryOptions = {}) {
     const sizes = { ...DEFAULT_SIZES, ...options.sizes };
     this.base = options.base ?? 0x1000_0000n;
     this.size = REGIONS.reduce((sum, region) => sum + sizes[region], 0);
-    if (REGIONS.some((region) => sizes[region] % PAGE !== 0) || this.base + BigInt(this.size) > 1n << 32n) {
+    const parts = [Number(this.base), ...REGIONS.map((region) => sizes[region])];
+    if (parts.some((part) => !(part > 0) || part % PAGE !== 0) || this.base + BigInt(this.size) > 1n << 32n) {
       throw new BpfError("argument", `a window of ${this.size} bytes at 0x${this.base.toString(16)}`, {
-        expected: "regions in multiples of 64 KiB that end below 4 GiB",
+        expected: "a base and regions in multiples of 64 KiB that end below 4 GiB",
       });
     }
     const buffer = new WebAssembly.Memory({ initial: (2 * this.size) / PAGE }).buffer;
     this.bytes = new Uint8Array(buffer, 0, this.size);
     this.shadow = new Uint8Array(buffer, this.size, this.size);
-    this.#view = new DataView(buffer, 0, this.size);
+    this.#view = new DataView(buffer);
     this.#baseNumber = Number(this.base);
     let start = 0;
     const arena = (region: Region): Arena => {
@@ -106,7 +124,7 @@ export class Memory {
   }
 
   /**
-   * Reserves zeroed bytes between guard zones. Deterministic: the same calls give the same addresses.
+   * Reserves zeroed bytes between guard zones. Deterministic: the same calls give the same addresses. O(1) until the region is full.
    *
    * @param access - {@link Access} bits; readable and writable unless told
    * @param align - a power of two, 16 unless told
@@ -114,8 +132,9 @@ export class Memory {
    */
   allocate(region: Region, size: number, owner: string, access: number = Access.READ | Access.WRITE, align = 16): Allocation {
     const arena = this.#arenas[region];
-    const span = Math.max(8, (size + 7) & ~7);
-    const at = (arena.next + align - 1) & -align;
+    const span = Math.max(8, Math.ceil(size / 8) * 8);
+    if (!(size >= 0 && Number.isSafeInteger(span))) throw new BpfError("argument", `${size} bytes of ${owner}`);
+    const at = Math.ceil(arena.next / align) * align;
     if (at + span + GUARD <= arena.end) {
       arena.next = at + span + GUARD;
       return this.#place(arena, arena.blocks.length, { at, span, size, owner, region, access });
@@ -146,7 +165,7 @@ export class Memory {
     else list.push(block.at);
   }
 
-  /** Changes the permissions of bytes inside the window; holes have to stay 8 bytes or larger. */
+  /** Changes the permissions of bytes inside the window; @throws {BpfError} `argument` outside it. O(size) */
   protect(address: bigint, size: number, access: number): void {
     this.#setAccess(this.#range(address, size), size, access);
   }
@@ -190,18 +209,62 @@ export class Memory {
         this.#view.setBigUint64(at, value, true);
         break;
     }
+    this.#changed(at, size);
   }
 
   /**
-   * Offset in `bytes` of an access of at most 8 bytes. Looking at both ends is enough, because no hole is smaller than 8 bytes.
+   * Offset in `bytes` of an access whose every byte has the permissions `need`.
    *
    * @throws {Fault}
    */
   check(size: number, address: bigint, need: number, cause: "load" | "store" | "fetch"): number {
     const at = Number(address) - this.#baseNumber;
-    const { shadow } = this;
-    if (at >= 0 && at + size <= this.size && (shadow[at]! & shadow[at + size - 1]! & need) === need) return at;
-    throw new Fault(cause, this.describe(address), address, size);
+    if (at >= 0 && at + size <= this.size && this.#allows(at, size, need)) return at;
+    throw new Fault(cause, this.describe(address, size), address, size);
+  }
+
+  #allows(at: number, size: number, need: number): boolean {
+    const shadowAt = this.size + at;
+    const view = this.#view;
+    switch (size) {
+      case 1:
+        return (view.getUint8(shadowAt) & need) === need;
+      case 2: {
+        const all = need * 0x0101;
+        return (view.getUint16(shadowAt, true) & all) === all;
+      }
+      case 4: {
+        const all = need * 0x0101_0101;
+        return (view.getInt32(shadowAt, true) & all) === all;
+      }
+      case 8: {
+        const all = need * 0x0101_0101;
+        return (view.getInt32(shadowAt, true) & view.getInt32(shadowAt + 4, true) & all) === all;
+      }
+      default:
+        return (this.#commonAccess(at, size) & need) === need;
+    }
+  }
+
+  /** Remembers that `holder` has loaded from here, until somebody stores nearby; it forgets the holder's earlier reservation. */
+  reserve(holder: object, address: bigint): void {
+    this.#reservations.set(holder, granuleOf(this.#offset(address)));
+  }
+
+  /** Ends the holder's reservation and tells whether it was still one of this address. */
+  takeReservation(holder: object, address: bigint): boolean {
+    const held = this.#reservations.get(holder);
+    this.#reservations.delete(holder);
+    return held === granuleOf(this.#offset(address));
+  }
+
+  /** After every change of bytes: who reserved them has lost them, and who decoded them has to look again. */
+  #changed(at: number, size: number): void {
+    if (at < this.#codeEnd && at + size > this.#codeStart) this.codeVersion++;
+    if (this.#reservations.size === 0) return;
+    for (const [holder, granule] of this.#reservations) {
+      if (granule < at + size && granule + GRANULE > at) this.#reservations.delete(holder);
+    }
   }
 
   /** The host's view of guest bytes, whatever their permissions; writing through it is not journalled. @throws {BpfError} `argument` outside the window */
@@ -215,13 +278,13 @@ export class Memory {
     const at = this.#range(address, bytes.length);
     this.journal?.record(this.bytes, at, bytes.length);
     this.bytes.set(bytes, at);
-    if (this.#isCode(at, bytes.length)) this.codeVersion++;
+    this.#changed(at, bytes.length);
   }
 
-  /** Puts back what the journal recorded and empties it. */
+  /** Puts back the bytes that the journal recorded and empties it; permissions and allocations stay as they are. O(bytes recorded) */
   undo(journal: WriteJournal): void {
+    for (let i = 0; i < journal.length; i++) this.#changed(journal.offset(i), journal.size(i));
     journal.undo(this.bytes);
-    this.codeVersion++;
   }
 
   /** The live or freed allocation nearest below or around an address. */
@@ -231,18 +294,19 @@ export class Memory {
     return block && { allocation: block, live: block.live };
   }
 
-  /** Where an address is, in words, for traps. */
-  describe(address: bigint): string {
+  /** Where an access of `size` bytes goes, in words, for traps. */
+  describe(address: bigint, size = 1): string {
     const arena = this.#arenaOf(address);
     if (arena === undefined) {
-      return address < 4096n ? "a null pointer" : `outside the window 0x${this.base.toString(16)}..0x${(this.base + BigInt(this.size)).toString(16)}`;
+      if (address < 4096n) return address === 0n ? "a null pointer" : `${address} bytes past a null pointer`;
+      return `outside the window 0x${this.base.toString(16)}..0x${(this.base + BigInt(this.size)).toString(16)}`;
     }
     const offset = this.#offset(address);
     const index = this.#blockBefore(arena, offset);
     const below = arena.blocks[index];
     const above = arena.blocks[index + 1];
     if (below !== undefined && offset < below.at + below.size) {
-      return `${offset - below.at} bytes into ${nameOf(below)}${below.live ? ", which does not allow it" : ", which was freed"}`;
+      return `${offset - below.at} bytes into ${nameOf(below)}${this.#complaint(below, offset, size)}`;
     }
     const past = below === undefined ? Number.POSITIVE_INFINITY : offset - below.at - below.size;
     const before = above === undefined ? Number.POSITIVE_INFINITY : above.at - offset;
@@ -250,34 +314,57 @@ export class Memory {
     return below === undefined ? "nothing is allocated there" : `${past} bytes past the end of ${nameOf(below)}`;
   }
 
-  /** FNV-1a over the window's bytes, permissions and allocations: equal states have equal hashes. */
+  #complaint(block: Block, offset: number, size: number): string {
+    if (!block.live) return "";
+    const left = block.at + block.size - offset;
+    if (size > left) return `, of which ${left} bytes remain`;
+    const access = this.#commonAccess(offset, size);
+    const verbs = VERBS.filter((_, bit) => (access & (1 << bit)) !== 0);
+    if (verbs.length > 0) return `, which allows only ${verbs.join(" and ")}`;
+    return block.region === "stack" ? ", outside the live frames" : ", which allows no access";
+  }
+
+  /** FNV-1a over bytes, permissions and allocations, a word at a time: equal states have equal hashes. O(bytes ever allocated) */
   hash(): number {
     let hash = 0x811c9dc5;
+    const fold = (word: number): void => {
+      hash = Math.imul(hash ^ word, 0x01000193);
+    };
+    const words = new Int32Array(this.bytes.buffer, 0, this.size / 2);
     for (const region of REGIONS) {
-      const { start, next } = this.#arenas[region];
-      for (let i = start; i < next; i++) {
-        hash = Math.imul(hash ^ this.bytes[i]!, 0x01000193);
-        hash = Math.imul(hash ^ this.shadow[i]!, 0x01000193);
+      const { start, next, blocks } = this.#arenas[region];
+      for (let i = start >>> 2; i < next >>> 2; i++) {
+        fold(words[i]!);
+        fold(words[(this.size >>> 2) + i]!);
+      }
+      for (const { at, size, live } of blocks) {
+        fold(at);
+        fold(live ? size : -1);
       }
     }
     return hash >>> 0;
   }
 
-  #place(arena: Arena, index: number, { at, span, access, ...rest }: Omit<Block, "address" | "live"> & { readonly access: number }): Allocation {
-    const block: Block = { address: this.base + BigInt(at), at, span, live: true, ...rest };
-    arena.blocks[index] = block;
-    this.#setAccess(at, rest.size, access);
-    return block;
+  #place(arena: Arena, index: number, { access, ...block }: Omit<Block, "address" | "live"> & { access: number }): Allocation {
+    const placed: Block = { address: this.base + BigInt(block.at), live: true, ...block };
+    arena.blocks[index] = placed;
+    this.#setAccess(block.at, block.size, access);
+    return placed;
   }
 
   #setAccess(at: number, size: number, access: number): void {
-    if (access & Access.EXECUTE || this.#isCode(at, size)) this.codeVersion++;
+    if ((access & Access.EXECUTE) !== 0) {
+      this.#codeStart = this.#codeEnd === 0 ? at : Math.min(this.#codeStart, at);
+      this.#codeEnd = Math.max(this.#codeEnd, at + size);
+    }
     this.shadow.fill(access, at, at + size);
+    if (at < this.#codeEnd && at + size > this.#codeStart) this.codeVersion++;
   }
 
-  /** Code is placed and taken away in whole allocations, so looking at both ends is enough. */
-  #isCode(at: number, size: number): boolean {
-    return size > 0 && ((this.shadow[at]! | this.shadow[at + size - 1]!) & Access.EXECUTE) !== 0;
+  #commonAccess(at: number, size: number): number {
+    let access = 0xff;
+    for (let i = at; i < at + size; i++) access &= this.shadow[i]!;
+    return access;
   }
 
   #offset(address: bigint): number {
@@ -286,7 +373,7 @@ export class Memory {
 
   #range(address: bigint, size: number): number {
     const at = this.#offset(address);
-    if (at >= 0 && at + size <= this.size) return at;
+    if (at >= 0 && size >= 0 && at + size <= this.size) return at;
     throw new BpfError("argument", `${size} bytes at 0x${address.toString(16)} are ${this.describe(address)}`);
   }
 
@@ -308,6 +395,10 @@ export class Memory {
   }
 }
 
-function nameOf({ owner, address, size }: Block): string {
-  return `${owner} (0x${address.toString(16)}, ${size} bytes)`;
+function granuleOf(offset: number): number {
+  return offset - (offset % GRANULE);
+}
+
+function nameOf({ owner, address, size, live }: Block): string {
+  return `${owner} (0x${address.toString(16)}, ${size} bytes${live ? "" : ", freed"})`;
 }

@@ -1,4 +1,5 @@
 // The vocabulary in which every instruction set states what its instructions do; docs/architecture.md, "One meaning, many readings".
+import type { TrapCause } from "./stop.ts";
 
 /** Bytes of an access or of a narrow value. */
 export type Size = 1 | 2 | 4 | 8;
@@ -67,7 +68,7 @@ export interface Ops<V> {
   branch(condition: V, target: bigint): void;
   jump(target: V, flow: Flow): void;
   /** Stops with a trap when `condition` is not 0. */
-  trapIf(condition: V, cause: string): void;
+  trapIf(condition: V, cause: TrapCause): void;
 }
 
 /** What BPF's own instructions need beyond {@link Ops}; frames and saved registers belong to the reading. `pc` counts slots. */
