@@ -40,7 +40,9 @@ type RegisterOrMemory = "rm8" | "rm16" | "rm32" | "rm64";
 
 /** Rows that have a form without memory operand, and rows that have one with. */
 export type RegisterOp = { [K in Op]: MemoryOnly & OperandNames<K>[number] extends never ? K : never }[Op];
-export type MemoryOp = { [K in Op]: (MemoryOnly | RegisterOrMemory) & OperandNames<K>[number] extends never ? never : K }[Op];
+export type MemoryOp = {
+  [K in Op]: (MemoryOnly | RegisterOrMemory) & OperandNames<K>[number] extends never ? never : K;
+}[Op];
 
 type Numbers<N extends readonly unknown[], M extends boolean> = N extends [infer Head, ...infer Tail]
   ? Head extends FixedOperand
@@ -55,10 +57,14 @@ type Numbers<N extends readonly unknown[], M extends boolean> = N extends [infer
   : [];
 
 /** Emitters by row: the sink, then a number per operand in the order of the row's text. A 64-bit immediate is two, low half first. */
-export type Emit = { readonly [K in RegisterOp]: (sink: CodeSink, ...operands: Numbers<OperandNames<K>, false>) => void };
+export type Emit = {
+  readonly [K in RegisterOp]: (sink: CodeSink, ...operands: Numbers<OperandNames<K>, false>) => void;
+};
 
 /** The same for the form with a memory operand, which takes two numbers: {@link Address} and displacement. */
-export type EmitMem = { readonly [K in MemoryOp]: (sink: CodeSink, ...operands: Numbers<OperandNames<K>, true>) => void };
+export type EmitMem = {
+  readonly [K in MemoryOp]: (sink: CodeSink, ...operands: Numbers<OperandNames<K>, true>) => void;
+};
 
 /** No instruction is longer. */
 const MAX_LENGTH = 15;
@@ -71,7 +77,9 @@ type WriteMem = (sink: CodeSink, reg: number, address: Address, disp: number, vv
 type Closure = (sink: CodeSink, a: number, b: number, c: number, d: number) => void;
 
 /** Prefixes, REX and opcode; leaves `sink.length` behind the opcode. `x` and `b` are the bits that extend index and base or rm. */
-function opcodeWriter(row: Row): (sink: CodeSink, r: number, x: number, b: number, force: number, vvvv: number) => void {
+function opcodeWriter(
+  row: Row,
+): (sink: CodeSink, r: number, x: number, b: number, force: number, vvvv: number) => void {
   const { prefix, w, map, opcode } = row;
   if (row.vex) {
     const pp = prefix === 0x66 ? 1 : prefix === 0xf3 ? 2 : 3;
@@ -136,7 +144,15 @@ function memoryWriter(row: Row): WriteMem {
   };
 }
 
-function putAddress(sink: CodeSink, head: ReturnType<typeof opcodeWriter>, reg: number, address: Address, disp: number, force: number, vvvv: number): void {
+function putAddress(
+  sink: CodeSink,
+  head: ReturnType<typeof opcodeWriter>,
+  reg: number,
+  address: Address,
+  disp: number,
+  force: number,
+  vvvv: number,
+): void {
   const base = address & 31;
   const index = ((address >> 5) & 31) - 1;
   const form = address & DISP32;
@@ -153,7 +169,8 @@ function putAddress(sink: CodeSink, head: ReturnType<typeof opcodeWriter>, reg: 
   const mod = none || form === DISP0 ? 0 : short ? 0x40 : 0x80;
   if (none || index >= 0 || (base & 7) === RSP) {
     bytes[sink.length++] = mod | field | RSP;
-    bytes[sink.length++] = (((address >> 10) & 3) << 6) | ((index < 0 ? RSP : index & 7) << 3) | (none ? RBP : base & 7);
+    bytes[sink.length++] =
+      (((address >> 10) & 3) << 6) | ((index < 0 ? RSP : index & 7) << 3) | (none ? RBP : base & 7);
   } else {
     bytes[sink.length++] = mod | field | (base & 7);
   }
@@ -181,7 +198,10 @@ function putImm(sink: CodeSink, size: number, value: number): void {
 
 /** The places of a row's operands that take a value, as one word: `rm,imm`. */
 function shapeOf(row: Row): string {
-  return row.operands.filter(({ place }) => place !== "fixed").map(({ place }) => place).join();
+  return row.operands
+    .filter(({ place }) => place !== "fixed")
+    .map(({ place }) => place)
+    .join();
 }
 
 function registerForm(row: Row): Closure {
@@ -308,10 +328,16 @@ function formsOf(rows: readonly Row[], form: (row: Row) => Closure): Record<stri
   return Object.fromEntries(rows.map((row) => [row.op, form(row)]));
 }
 
-const has = (places: readonly Operand["place"][]) => (row: Row): boolean => row.operands.some(({ place }) => places.includes(place));
+const has =
+  (places: readonly Operand["place"][]) =>
+  (row: Row): boolean =>
+    row.operands.some(({ place }) => places.includes(place));
 
 /** `emit.add_rm64_r64(sink, rm, reg)`: operands are taken as they are, without checks. */
-export const emit: Emit = formsOf(ROWS.filter((row) => !has(["m"])(row)), registerForm) as unknown as Emit;
+export const emit: Emit = formsOf(
+  ROWS.filter((row) => !has(["m"])(row)),
+  registerForm,
+) as unknown as Emit;
 
 /** `emitMem.add_rm64_r64(sink, base, disp, reg)`: operands are taken as they are, without checks. */
 export const emitMem: EmitMem = formsOf(ROWS.filter(has(["rm", "m"])), memoryForm) as unknown as EmitMem;

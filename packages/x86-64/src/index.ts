@@ -5,3 +5,15 @@ export { type FixedOperand, INSNS, type Op, type OperandNames } from "./insns.ts
 
 // regs.ts
 export { type Flag, REGS, type Reg } from "./regs.ts";
+
+// encode.ts
+export { encode, type Mem, type OperandsOf } from "./encode.ts";
+
+// decode.ts
+export { decode, type Insn, operandsOf } from "./decode.ts";
+
+// row.ts
+export type { Operand, Place, Row } from "./row.ts";
+
+// print.ts
+export { disassemble, printInsn } from "./print.ts";

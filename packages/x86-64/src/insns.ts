@@ -313,7 +313,11 @@ export type Op = keyof typeof INSNS;
 
 type Asm<K extends Op> = (typeof INSNS)[K]["asm"];
 type Split<T extends string> = T extends `${infer Head}, ${infer Tail}` ? [Head, ...Split<Tail>] : [T];
-type Operands<T extends string> = T extends `lock ${string} ${infer O}` ? Split<O> : T extends `${string} ${infer O}` ? Split<O> : [];
+type Operands<T extends string> = T extends `lock ${string} ${infer O}`
+  ? Split<O>
+  : T extends `${string} ${infer O}`
+    ? Split<O>
+    : [];
 
 /** A row's operand names in the order of its text: `["rm64", "imm8"]`. */
 export type OperandNames<K extends Op> = Operands<Asm<K>>;

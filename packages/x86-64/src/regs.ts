@@ -24,7 +24,8 @@ const NUMBERS: ReadonlyMap<string, number> = new Map(REGS.map((name, number) => 
 /** Hardware number of a register. @throws {BpfError} `argument` */
 export function regNumber(name: Reg): number {
   const number = NUMBERS.get(name);
-  if (number === undefined) throw new BpfError("argument", `no register ${JSON.stringify(name)}`, { expected: REGS.join(" ") });
+  if (number === undefined)
+    throw new BpfError("argument", `no register ${JSON.stringify(name)}`, { expected: REGS.join(" ") });
   return number;
 }
 

@@ -32,15 +32,18 @@ export interface Row {
   readonly digit: number;
   /** Bytes of the immediate or branch distance. */
   readonly immSize: 0 | 1 | 2 | 4 | 8;
-  /** Whether decoding extends the immediate's sign; shift counts and bytes to store are plain. */
-  readonly immSigned: boolean;
-  /** Whether the row's width does not depend on REX.W: byte operands, and what is 64 bits wide in any case. */
+  /** Whether the immediate is narrower than the operation and its sign is extended, or it is a distance. */
+  readonly immExtends: boolean;
+  /** Whether the immediate is a count of bits, which has no sign. */
+  readonly immIsCount: boolean;
+  /** Whether REX.W changes nothing: the row's width is a byte, or 64 bits in any case. */
   readonly ignoresW: boolean;
 }
 
 const IMM_SIZES: Readonly<Record<string, 1 | 2 | 4 | 8>> = { ib: 1, iw: 2, id: 4, io: 8, cb: 1, cd: 4 };
 const FIXED_SIZES: Readonly<Record<string, 1 | 4 | 8>> = { eax: 4, rax: 8, cl: 1, "1": 1 };
-const ALWAYS_64: ReadonlySet<string> = new Set(["push", "pop", "call", "jmp", "ret", "leave"]);
+const ALWAYS_64 = /^(push|pop|call|j[a-z]+)$/;
+const SHIFT = /^(shl|shr|sar|rol|ror|rorx)$/;
 
 function parseOperand(name: string, enc: string): Operand {
   const fixed = FIXED_SIZES[name];
@@ -57,7 +60,16 @@ function parseRow(op: Op): Row {
   const { enc, asm } = INSNS[op];
   const [, mnemonic, list] = /^((?:lock )?\S+) ?(.*)$/.exec(asm)!;
   const operands = list === "" ? [] : list!.split(", ").map((name) => parseOperand(name, enc));
-  const row = { prefix: 0, vex: false, w: 0 as 0 | 1, map: 0 as Row["map"], opcode: 0, modrm: -1, digit: -1, immSize: 0 as Row["immSize"] };
+  const row = {
+    prefix: 0,
+    vex: false,
+    w: 0 as 0 | 1,
+    map: 0 as Row["map"],
+    opcode: 0,
+    modrm: -1,
+    digit: -1,
+    immSize: 0 as Row["immSize"],
+  };
   const opcode: number[] = [];
   for (const token of enc.split(" ")) {
     if (token === "REX.W") row.w = 1;
@@ -71,7 +83,8 @@ function parseRow(op: Op): Row {
     else if (IMM_SIZES[token] !== undefined) row.immSize = IMM_SIZES[token];
     else if (token !== "/r") {
       const byte = Number.parseInt(token, 16);
-      if (opcode.length === 0 && row.prefix === 0 && (byte === 0x66 || byte === 0xf0 || byte === 0xf2 || byte === 0xf3)) row.prefix = byte;
+      if (opcode.length === 0 && row.prefix === 0 && (byte === 0x66 || byte === 0xf0 || byte === 0xf2 || byte === 0xf3))
+        row.prefix = byte;
       else opcode.push(byte);
     }
   }
@@ -82,14 +95,16 @@ function parseRow(op: Op): Row {
   row.opcode = opcode[0]!;
   row.modrm = opcode[1] ?? -1;
   invariant(opcode.length <= 2, `opcode of ${op} in the notation of the table`);
-  const shift = /^(shl|shr|sar|rol|ror|rorx)$/.test(mnemonic!);
+  const immIsCount = row.immSize === 1 && SHIFT.test(mnemonic!);
+  const width = operands[0]?.size ?? 0;
   return {
     op,
     mnemonic: mnemonic!,
     operands,
     ...row,
-    immSigned: !shift && operands[0]?.size !== 1 && row.immSize !== 8,
-    ignoresW: operands.some(({ place, size }) => (place === "rm" || place === "reg") && size === 1 && operands[0]!.size === 1) || ALWAYS_64.has(mnemonic!) || mnemonic!.startsWith("j"),
+    immExtends: row.immSize > 0 && (row.immSize < width || ALWAYS_64.test(mnemonic!)) && !immIsCount,
+    immIsCount,
+    ignoresW: width === 1 || ALWAYS_64.test(mnemonic!),
   };
 }
 
