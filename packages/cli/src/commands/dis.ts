@@ -1,0 +1,4 @@
+// (coming)
+import type { Command } from "../arguments.ts";
+
+export const dis: Command = { name: "dis", operands: [], summary: "", options: {}, examples: [], run: () => 5 };

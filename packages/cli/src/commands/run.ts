@@ -1,0 +1,4 @@
+// (coming)
+import type { Command } from "../arguments.ts";
+
+export const run: Command = { name: "run", operands: [], summary: "", options: {}, examples: [], run: () => 5 };
