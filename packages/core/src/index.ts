@@ -56,3 +56,37 @@ export type { FrameSlot, Image, ImageSubprog, PatchSite, Relocation } from "./ji
 
 // jit/backend.ts
 export type { Abi, Backend, Capabilities, CompileOptions, Cpu, CpuStop, Line, Settings } from "./jit/backend.ts";
+
+// jit/code-buffer.ts
+export { CodeBuffer, type CodeSink, type Label } from "./jit/code-buffer.ts";
+
+// jit/define-backend.ts
+export {
+  type BackendParts,
+  defineBackend,
+  type LowerContext,
+  type LoweredKind,
+  type LowerGuard,
+  type Lowering,
+  type LowerInsn,
+  UNSUPPORTED_KINDS,
+} from "./jit/define-backend.ts";
+
+// jit/engine.ts
+export { jit } from "./jit/engine.ts";
+
+// jit/frame.ts
+export { type Frame, frameOf, MAY_GOTO_PASSES } from "./jit/frame.ts";
+
+// jit/relax.ts
+export {
+  type BranchEncoding,
+  type BranchForm,
+  type BranchForms,
+  branchForms,
+  type BranchWriter,
+  emitCode,
+  positionOf,
+  relax,
+  type Relaxed,
+} from "./jit/relax.ts";

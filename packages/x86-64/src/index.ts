@@ -17,3 +17,6 @@ export type { Operand, Place, Row } from "./row.ts";
 
 // print.ts
 export { disassemble, printInsn } from "./print.ts";
+
+// backend.ts
+export { x86_64 } from "./backend.ts";

@@ -1,6 +1,7 @@
 // Everything the rest of the project knows about an architecture.
-import type { Memory } from "../machine/memory.ts";
+
 import type { Symbol } from "../machine/engine.ts";
+import type { Memory } from "../machine/memory.ts";
 import type { Trap } from "../machine/stop.ts";
 import type { VerifiedProgram } from "../program.ts";
 import type { Image } from "./image.ts";

@@ -1,0 +1,296 @@
+// Makes a backend out of its parts: dispatch from packed words to lowerings, labels, relaxation, line tables and the image.
+import type { Structure, SubprogInfo } from "../analysis/structure.ts";
+import { BpfError, invariant } from "../errors.ts";
+import { KINDS, kindOf, OPS, opAt } from "../isa/decode.ts";
+import type { Insns } from "../isa/insns.ts";
+import { INSNS, type InsnKind } from "../isa/opcodes.ts";
+import type { Symbol } from "../machine/engine.ts";
+import type { Memory } from "../machine/memory.ts";
+import type { Program, VerifiedProgram } from "../program.ts";
+import type { Abi, Backend, Capabilities, CompileOptions, Cpu, Line, Settings } from "./backend.ts";
+import type { CodeBuffer, Label } from "./code-buffer.ts";
+import { type Frame, frameOf } from "./frame.ts";
+import type { FrameSlot, Image, ImageSubprog, Relocation } from "./image.ts";
+import { type BranchForm, type BranchWriter, branchForms, emitCode, positionOf, relax } from "./relax.ts";
+
+/** Kinds no backend lowers yet; `compile` refuses them by name. */
+export const UNSUPPORTED_KINDS = ["addrSpaceCast", "gotox", "tailCall", "callx"] as const;
+
+/** The kinds a backend lowers. */
+export type LoweredKind = Exclude<InsnKind, (typeof UNSUPPORTED_KINDS)[number]>;
+
+/** Appends the code of the instruction at slot `at`. */
+export type LowerInsn<A> = (a: A, insns: Insns, at: number, context: LowerContext<A>) => void;
+
+/** One function per kind of instruction; leaving one out is a compile error. */
+export type Lowering<A> = { readonly [K in LoweredKind]: LowerInsn<A> };
+
+/** Appends code that lies behind a subprogram's straight line and goes on at `back`. */
+export type LowerGuard<A> = (a: A, insns: Insns, at: number, context: LowerContext<A>, back: Label) => void;
+
+/** What a lowering may know of its surroundings. One object serves a whole compilation: read it, do not keep it. */
+export interface LowerContext<A> {
+  readonly program: Program;
+  readonly structure: Structure;
+  /** Settings as asked for, with the backend's defaults. */
+  readonly layout: Settings;
+  readonly features: Settings;
+  /** The subprogram that holds the instruction: index, shape, frame. */
+  readonly subprog: number;
+  readonly info: SubprogInfo;
+  readonly frame: Frame;
+  /** Where its frame is left; whoever emits that code binds it. */
+  readonly epilogue: Label;
+  /** The first instruction of the BPF instruction at a slot. */
+  label(slot: number): Label;
+  /** The entry of a subprogram. */
+  entry(subprog: number): Label;
+  /** Places the code of `emit` behind the subprogram: `entry` is bound where it begins, `back` is where it goes on. */
+  outOfLine(emit: LowerGuard<A>, at: number, entry: Label, back: Label): void;
+}
+
+/** What a backend's author writes. `A` is the assembler: a code buffer with the architecture's words. */
+export interface BackendParts<R extends string, A extends CodeBuffer> {
+  readonly arch: string;
+  readonly abi: Abi<R>;
+  readonly capabilities: Capabilities;
+  readonly assembler: () => A;
+  readonly lowering: Lowering<A>;
+  /** Everything from a subprogram's entry to its first instruction. */
+  readonly prologue: (a: A, context: LowerContext<A>) => void;
+  /** The parts of a frame relative to the frame register, for listings. */
+  readonly frameSlots: (frame: Frame) => readonly FrameSlot[];
+  /** Branch forms; lowerings name them by index. */
+  readonly branches: readonly BranchForm[];
+  readonly writeBranch: BranchWriter;
+  /** Writes the field of a relocation at `offset`, given where the code lies and what the symbol stands for. @throws {BpfError} `out-of-range` */
+  readonly relocate: (code: Uint8Array, offset: number, kind: string, address: bigint, value: bigint) => void;
+  readonly disassemble: (code: Uint8Array, address?: bigint) => Iterable<Line>;
+  readonly createCpu: (memory: Memory) => Cpu<R>;
+}
+
+/** Opcode of the two-slot load, and its source that stands for a kernel variable: nothing here has an address for one. */
+const LDIMM64 = 0x18;
+const BTF_ID = 3;
+
+/** Opcode byte → index in KINDS, where the byte decides; MIXED where other fields do. */
+const MIXED = 255;
+const KIND_OF_CODE: Uint8Array = kindsByCode();
+
+/** A backend from its parts. Compiling costs O(slots + branches) and what {@link relax} adds. */
+export function defineBackend<R extends string, A extends CodeBuffer>(parts: BackendParts<R, A>): Backend<R> {
+  const { arch, abi, capabilities, prologue, frameSlots, writeBranch, relocate, disassemble, createCpu } = parts;
+  const forms = branchForms(parts.branches);
+  const lower = KINDS.map((kind) => (parts.lowering as Partial<Record<InsnKind, LowerInsn<A>>>)[kind]);
+  const a = parts.assembler();
+
+  function compile(verified: VerifiedProgram, options: CompileOptions = {}): Image {
+    const { program, structure } = verified;
+    const { insns } = program;
+    const layout = settingsOf("layout", capabilities.layout, options.layout);
+    const features = settingsOf("features", capabilities.features, options.features);
+    const kinds = kindsOf(insns, arch);
+    const slots = insns.length;
+    const subprogs = structure.subprogs.length;
+    a.reset(slots + subprogs);
+    const context = new Context<A>(program, structure, layout, features);
+    const marks: SubprogMarks[] = [];
+
+    for (let subprog = 0; subprog < subprogs; subprog++) {
+      const { start, end } = structure.subprogs[subprog]!;
+      a.bind(slots + subprog);
+      context.enter(subprog, a.label());
+      prologue(a, context);
+      const body = a.here();
+      for (let at = start; at < end; at++) {
+        a.ensure(64);
+        a.bind(at);
+        lower[kinds[at]!]!(a, insns, at, context);
+        if (insns.width(at) === 2) {
+          at++;
+          a.labelOffset[at] = a.labelOffset[at - 1]!;
+          a.labelBranch[at] = a.labelBranch[at - 1]!;
+        }
+      }
+      const bodyEnd = a.here();
+      context.emitOutOfLine(a);
+      marks.push({ body, bodyEnd, end: a.here(), frame: frameSlots(context.frame) });
+    }
+
+    const relaxed = relax(a, forms);
+    const code = emitCode(a, relaxed, forms, writeBranch);
+
+    const place = (label: Label): number => positionOf(a, relaxed, label);
+    const boundaries = new Uint32Array(slots);
+    const ends = new Uint32Array(slots);
+    const { labelOffset, labelBranch } = a;
+    const { bytesBefore } = relaxed;
+    for (let at = 0; at < slots; at++) boundaries[at] = labelOffset[at]! + bytesBefore[labelBranch[at]!]!;
+    const imageSubprogs: ImageSubprog[] = [];
+    for (const [subprog, { body, bodyEnd, end, frame }] of marks.entries()) {
+      const { name, start, end: endSlot } = structure.subprogs[subprog]!;
+      let next = place(bodyEnd);
+      for (let at = endSlot - 1; at >= start; at--) {
+        ends[at] = next;
+        if (at === start || insns.code(at - 1) !== LDIMM64) next = boundaries[at]!;
+      }
+      imageSubprogs.push({ name, start: place(slots + subprog), end: place(end), body: place(body), frame });
+    }
+    const relocations: Relocation[] = a.relocationOffset.map((offset, i) => ({
+      offset: offset + bytesBefore[a.relocationBranch[i]!]!,
+      kind: a.relocationKind[i]!,
+      symbol: a.relocationSymbol[i]!,
+    }));
+    const patchSites = a.sites.map((site, i) => ({ ...site, offset: place(a.siteStart[i]!) }));
+    return {
+      arch,
+      code,
+      relocations,
+      patchSites,
+      subprogs: imageSubprogs,
+      boundaries,
+      ends,
+      layout: nameSettings(layout, features),
+    };
+  }
+
+  function link(image: Image, address: bigint, resolve: (symbol: Symbol) => bigint): Uint8Array {
+    const code = image.code.slice();
+    for (const { offset, kind, symbol } of image.relocations) relocate(code, offset, kind, address, resolve(symbol));
+    return code;
+  }
+
+  return { arch, abi, capabilities, compile, link, disassemble, createCpu };
+}
+
+interface SubprogMarks {
+  readonly body: Label;
+  readonly bodyEnd: Label;
+  readonly end: Label;
+  readonly frame: readonly FrameSlot[];
+}
+
+class Context<A> implements LowerContext<A> {
+  readonly program: Program;
+  readonly structure: Structure;
+  readonly layout: Settings;
+  readonly features: Settings;
+  subprog = 0;
+  info: SubprogInfo;
+  frame: Frame;
+  epilogue: Label = 0;
+  readonly #slots: number;
+  readonly #guards: LowerGuard<A>[] = [];
+  /** Three numbers a guard: slot, entry, back. */
+  readonly #places: number[] = [];
+
+  constructor(program: Program, structure: Structure, layout: Settings, features: Settings) {
+    this.program = program;
+    this.structure = structure;
+    this.layout = layout;
+    this.features = features;
+    this.#slots = program.insns.length;
+    this.info = structure.subprogs[0]!;
+    this.frame = frameOf(this.info);
+  }
+
+  enter(subprog: number, epilogue: Label): void {
+    this.subprog = subprog;
+    this.info = this.structure.subprogs[subprog]!;
+    this.frame = frameOf(this.info);
+    this.epilogue = epilogue;
+  }
+
+  label(slot: number): Label {
+    return slot;
+  }
+
+  entry(subprog: number): Label {
+    return this.#slots + subprog;
+  }
+
+  outOfLine(emit: LowerGuard<A>, at: number, entry: Label, back: Label): void {
+    this.#guards.push(emit);
+    this.#places.push(at, entry, back);
+  }
+
+  emitOutOfLine(a: A & CodeBuffer): void {
+    for (let i = 0; i < this.#guards.length; i++) {
+      a.ensure(64);
+      a.bind(this.#places[3 * i + 1]!);
+      this.#guards[i]!(a, this.program.insns, this.#places[3 * i]!, this, this.#places[3 * i + 2]!);
+    }
+    this.#guards.length = 0;
+    this.#places.length = 0;
+  }
+}
+
+function kindsByCode(): Uint8Array {
+  const table = new Uint8Array(256).fill(MIXED);
+  const seen = new Uint8Array(256);
+  for (const op of OPS) {
+    const { code, kind } = INSNS[op];
+    const index = KINDS.indexOf(kind);
+    table[code] = seen[code] === 0 || table[code] === index ? index : MIXED;
+    seen[code] = 1;
+  }
+  return table;
+}
+
+/** Index in KINDS per slot where an instruction starts. @throws {BpfError} `unsupported` before anything is emitted */
+function kindsOf(insns: Insns, arch: string): Uint8Array {
+  const { words, length } = insns;
+  const kinds = new Uint8Array(length);
+  for (let at = 0; at < length; at++) {
+    const code = words[2 * at]! & 0xff;
+    let kind = KIND_OF_CODE[code]!;
+    if (kind === MIXED) kind = mixedKind(insns, at, arch);
+    else if (UNSUPPORTED[kind] === 1) refuse(insns, at, arch);
+    kinds[at] = kind;
+    if (code === LDIMM64) {
+      if (insns.src(at) === BTF_ID) refuse(insns, at, arch);
+      at++;
+    }
+  }
+  return kinds;
+}
+
+const UNSUPPORTED: Uint8Array = Uint8Array.from(KINDS, (kind) =>
+  (UNSUPPORTED_KINDS as readonly InsnKind[]).includes(kind) ? 1 : 0,
+);
+
+function mixedKind(insns: Insns, at: number, arch: string): number {
+  const op = opAt(insns, at);
+  invariant(op >= 0, `an instruction at ${at} with opcode 0x${insns.code(at).toString(16)}`);
+  const kind = KINDS.indexOf(kindOf(op));
+  if (UNSUPPORTED[kind] === 1) refuse(insns, at, arch);
+  return kind;
+}
+
+function refuse(insns: Insns, at: number, arch: string): never {
+  throw new BpfError("unsupported", `${OPS[opAt(insns, at)]!} at ${at} has no lowering on ${arch} yet`, { insn: at });
+}
+
+/** The defaults with the overrides in them. @throws {BpfError} `argument` for a key or a type of value that the backend does not declare */
+function settingsOf(what: string, defaults: Settings, overrides: Settings = {}): Settings {
+  for (const [key, value] of Object.entries(overrides)) {
+    if (!Object.hasOwn(defaults, key)) {
+      throw new BpfError("argument", `unknown ${what} setting ${key}`, {
+        expected: Object.keys(defaults).join(", ") || "none",
+      });
+    }
+    if (typeof value !== typeof defaults[key]) {
+      throw new BpfError("argument", `${what} setting ${key} of type ${typeof value}`, {
+        expected: typeof defaults[key],
+      });
+    }
+  }
+  return { ...defaults, ...overrides };
+}
+
+/** Settings as listings show them: `ibt sls`, `no-ibt sls`, `level=2`. */
+function nameSettings(...settings: readonly Settings[]): string {
+  const name = ([key, value]: [string, boolean | number | string]): string =>
+    value === true ? key : value === false ? `no-${key}` : `${key}=${value}`;
+  return settings.flatMap((entries) => Object.entries(entries).map(name)).join(" ");
+}

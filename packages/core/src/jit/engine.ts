@@ -1,0 +1,368 @@
+// The engine that runs a backend's machine code on its emulated CPU: placing it, calling it, and being called by it.
+import { BpfError, invariant } from "../errors.ts";
+import type {
+  Engine,
+  Executable,
+  Execution,
+  GuestCall,
+  Host,
+  HostCall,
+  HostFunction,
+  LoadOptions,
+  StartOptions,
+  Symbol,
+} from "../machine/engine.ts";
+import { trapping } from "../machine/fault.ts";
+import { Access, type Allocation, type Memory } from "../machine/memory.ts";
+import type { Stop } from "../machine/stop.ts";
+import type { VerifiedProgram } from "../program.ts";
+import type { Abi, Backend, CompileOptions, Cpu } from "./backend.ts";
+import type { Image } from "./image.ts";
+
+/** Bytes between the entry points of host functions. */
+const ENTRY = 16;
+
+/** What undefined registers hold, in turn. */
+const GARBAGE: BigUint64Array = garbage(61);
+
+/**
+ * Runs programs as machine code of `backend`.
+ *
+ * @example
+ * ```ts
+ * const engine = jit(backend, { features: {} });
+ * const kernel = new Kernel({ engine });
+ * ```
+ */
+export function jit<R extends string>(backend: Backend<R>, options: CompileOptions = {}): Engine {
+  return {
+    name: backend.arch,
+    load: (program, host, loadOptions) => new Loaded(backend, program, host, options, loadOptions),
+  };
+}
+
+/** What lies where: the places of an image in which BPF instructions begin, found by pc. */
+interface Boundaries {
+  /** Per byte of code, 1 where a BPF instruction begins. */
+  readonly marks: Uint8Array;
+  /** Per byte of code, the first slot that begins there, or -1. */
+  readonly slots: Int32Array;
+}
+
+class Loaded<R extends string> implements Executable {
+  readonly image: Image;
+  readonly imageAddress: bigint;
+  readonly backend: Backend<R>;
+  readonly memory: Memory;
+  /** The address that host functions and the program return to; entry points of host functions lie behind it. */
+  readonly returnAddress: bigint;
+  readonly functions: readonly HostFunction[];
+  readonly #text: Allocation;
+  readonly #entries: Allocation;
+  readonly #subprogAddress: ((index: number) => bigint) | undefined;
+  #boundaries: Boundaries | undefined;
+  /** CPUs without work. */
+  readonly #idle: Cpu<R>[] = [];
+
+  constructor(
+    backend: Backend<R>,
+    program: VerifiedProgram,
+    host: Host,
+    options: CompileOptions,
+    loadOptions: LoadOptions = {},
+  ) {
+    const { name } = program.program;
+    const image = backend.compile(program, options);
+    const { memory } = host;
+    this.backend = backend;
+    this.image = image;
+    this.memory = memory;
+    this.#subprogAddress = loadOptions.subprogAddress;
+
+    const functions: HostFunction[] = [];
+    const indices = new Map<string, number>();
+    const addresses: bigint[] = [];
+    const symbols = image.relocations.map(({ symbol }) => symbol);
+    for (const symbol of symbols) {
+      if (!isFunction(symbol)) addresses.push(symbol.kind === "subprog" ? 0n : host.address(symbol));
+      else {
+        const key = keyOf(symbol);
+        let index = indices.get(key);
+        if (index === undefined) {
+          index = functions.push(host.function(symbol)) - 1;
+          indices.set(key, index);
+        }
+        addresses.push(BigInt(index));
+      }
+    }
+    this.functions = functions;
+    this.#text = memory.allocate("text", image.code.length, `${name} (${backend.arch})`, Access.READ | Access.EXECUTE);
+    this.#entries = memory.allocate("host", ENTRY * (functions.length + 1), `host functions of ${name}`, Access.HOST);
+    this.imageAddress = this.#text.address;
+    this.returnAddress = this.#entries.address;
+    let next = 0;
+    const code = backend.link(image, this.imageAddress, (symbol) => {
+      const value = addresses[next++]!;
+      if (symbol.kind === "subprog") return this.subprogAddress(symbol.index);
+      return isFunction(symbol) ? this.returnAddress + BigInt(ENTRY) * (value + 1n) : value;
+    });
+    memory.write(this.imageAddress, code);
+  }
+
+  subprogAddress(index: number): bigint {
+    return this.#subprogAddress?.(index) ?? this.#entryOf(index);
+  }
+
+  /** Where the code of a callback lies, whose address may be another engine's. */
+  codeAddress(address: bigint): bigint {
+    if (this.#subprogAddress === undefined) return address;
+    const index = this.image.subprogs.findIndex((_, i) => this.#subprogAddress!(i) === address);
+    return index < 0 ? address : this.#entryOf(index);
+  }
+
+  start(options: StartOptions): Execution {
+    return new Run(this, options);
+  }
+
+  release(): void {
+    this.memory.free(this.#text);
+    this.memory.free(this.#entries);
+  }
+
+  get boundaries(): Boundaries {
+    this.#boundaries ??= boundariesOf(this.image);
+    return this.#boundaries;
+  }
+
+  takeCpu(): Cpu<R> {
+    return this.#idle.pop() ?? this.backend.createCpu(this.memory);
+  }
+
+  giveCpu(cpu: Cpu<R>): void {
+    this.#idle.push(cpu);
+  }
+
+  #entryOf(index: number): bigint {
+    return this.imageAddress + BigInt(this.image.subprogs[index]!.start);
+  }
+}
+
+/** A host function that waits for a callback, and the stack as it was when it was called. */
+interface Pending {
+  readonly generator: Generator<GuestCall, bigint, bigint>;
+  readonly stackPointer: bigint;
+  readonly returnAddress: bigint;
+}
+
+class Run<R extends string> implements Execution {
+  readonly #loaded: Loaded<R>;
+  readonly #abi: Abi<R>;
+  readonly #cpu: Cpu<R>;
+  readonly #cpuIndex: number;
+  readonly #before: number;
+  readonly #pending: Pending[] = [];
+  /** What it ended with, and what was in the registers and on the clock then: the CPU goes on to other work. */
+  #end: { readonly stop: Stop; readonly registers: readonly bigint[]; readonly executed: number } | undefined;
+  #garbage = 0;
+
+  constructor(loaded: Loaded<R>, { args, stack, cpu = 0 }: StartOptions) {
+    const { abi } = loaded.backend;
+    if (args.length > 5)
+      throw new BpfError("argument", `${args.length} arguments`, { expected: "at most 5, for r1 to r5" });
+    this.#loaded = loaded;
+    this.#abi = abi;
+    this.#cpuIndex = cpu;
+    this.#cpu = loaded.takeCpu();
+    this.#before = this.#cpu.executed;
+    for (const register of new Set([...abi.bpf, ...abi.callerSaved])) this.#cpu.set(register, this.#nextGarbage());
+    const entry = loaded.imageAddress + BigInt(loaded.image.subprogs[0]!.start);
+    this.#cpu.pc = entry;
+    this.#trapping(entry, () => this.#call(entry, args, stack.high));
+  }
+
+  get executed(): number {
+    return this.#end?.executed ?? this.#cpu.executed - this.#before;
+  }
+
+  get at(): number {
+    if (this.#end !== undefined) return -1;
+    const offset = this.#offset();
+    return this.#loaded.boundaries.slots[offset] ?? -1;
+  }
+
+  register(index: number): bigint {
+    const register = this.#abi.bpf[index];
+    if (register === undefined) throw new BpfError("argument", `register ${index}`, { expected: "0 to 10" });
+    return this.#end?.registers[index] ?? this.#cpu.get(register);
+  }
+
+  run(budget: number): Stop {
+    const cpu = this.#cpu;
+    const limit = this.executed + budget;
+    while (this.#end === undefined) {
+      const left = limit - this.executed;
+      if (left <= 0) return { kind: "budget" };
+      const stop = cpu.run(left);
+      if (stop.kind === "host") this.#enterHost(stop.address);
+      else if (stop.kind === "trap") this.#finish(stop);
+    }
+    return this.#end.stop;
+  }
+
+  step(budget: number): Stop | undefined {
+    const cpu = this.#cpu;
+    const { marks } = this.#loaded.boundaries;
+    const stopAt = { base: this.#loaded.imageAddress, marks };
+    const limit = this.executed + budget;
+    while (this.#end === undefined) {
+      const left = limit - this.executed;
+      if (left <= 0) return { kind: "budget" };
+      const stop = cpu.run(left, stopAt);
+      if (stop.kind === "host") this.#enterHost(stop.address);
+      else if (stop.kind === "trap") this.#finish(stop);
+      // What a host function returns to is a boundary, too, where the call is the last of its instruction's code.
+      if (this.#end === undefined && marks[this.#offset()] === 1) return undefined;
+    }
+    return this.#end.stop;
+  }
+
+  #offset(): number {
+    return Number(this.#cpu.pc - this.#loaded.imageAddress);
+  }
+
+  /** A fetch at a host address: a host function was called, or a subprogram that the host called returned. */
+  #enterHost(address: bigint): void {
+    const { returnAddress, functions } = this.#loaded;
+    if (address === returnAddress) {
+      const value = this.#cpu.get(this.#abi.result);
+      const waiting = this.#pending.at(-1);
+      if (waiting === undefined) this.#finish({ kind: "returned", value });
+      else this.#trapping(waiting.returnAddress - 1n, () => this.#advance(waiting, waiting.generator.next(value)));
+      return;
+    }
+    const entry = Number(address - returnAddress);
+    const called = entry > 0 && entry % ENTRY === 0 ? functions[entry / ENTRY - 1] : undefined;
+    if (called === undefined)
+      this.#finish({ kind: "trap", cause: "call", pc: address, detail: this.#loaded.memory.describe(address) });
+    else this.#trapping(address, () => this.#callHost(called, this.#returnAddress()));
+  }
+
+  #callHost(called: HostFunction, returnAddress: bigint): void {
+    const { args, bpf } = this.#abi;
+    const cpu = this.#cpu;
+    const call: HostCall = {
+      args: [cpu.get(args[0]!), cpu.get(args[1]!), cpu.get(args[2]!), cpu.get(args[3]!), cpu.get(args[4]!)],
+      r6: cpu.get(bpf[6]!),
+      cpu: this.#cpuIndex,
+    };
+    const stackPointer = cpu.get(this.#abi.stackPointer);
+    this.#trapping(returnAddress - 1n, () => {
+      const result = called(call);
+      if (typeof result === "bigint") this.#returnToGuest(stackPointer, returnAddress, result);
+      else {
+        const waiting = { generator: result, stackPointer, returnAddress };
+        this.#pending.push(waiting);
+        this.#advance(waiting, result.next());
+      }
+    });
+  }
+
+  #advance({ stackPointer, returnAddress }: Pending, { done, value }: IteratorResult<GuestCall, bigint>): void {
+    if (done === true) {
+      this.#pending.pop();
+      this.#returnToGuest(stackPointer, returnAddress, value as bigint);
+      return;
+    }
+    const { address, args } = value as GuestCall;
+    this.#scramble();
+    this.#call(this.#loaded.codeAddress(address), args, stackPointer);
+  }
+
+  /** Enters a subprogram as a function of the host would, with its frame below `stackPointer`. */
+  #call(address: bigint, args: readonly bigint[], stackPointer: bigint): void {
+    const { stackAlign, returnAddress } = this.#abi;
+    const cpu = this.#cpu;
+    let top = stackPointer & -BigInt(stackAlign);
+    args.forEach((value, i) => {
+      cpu.set(this.#abi.args[i]!, BigInt.asUintN(64, value));
+    });
+    if (returnAddress.in === "register") cpu.set(returnAddress.register, this.#loaded.returnAddress);
+    else {
+      top -= 8n;
+      this.#loaded.memory.store(8, top, this.#loaded.returnAddress);
+    }
+    cpu.set(this.#abi.stackPointer, top);
+    cpu.pc = address;
+  }
+
+  /** Goes on behind a call of a host function. */
+  #returnToGuest(stackPointer: bigint, returnAddress: bigint, result: bigint): void {
+    const cpu = this.#cpu;
+    this.#scramble();
+    cpu.set(this.#abi.result, BigInt.asUintN(64, result));
+    cpu.set(this.#abi.stackPointer, this.#abi.returnAddress.in === "stack" ? stackPointer + 8n : stackPointer);
+    cpu.pc = returnAddress;
+  }
+
+  /** Where a host function that has just been called returns to. */
+  #returnAddress(): bigint {
+    const { returnAddress, stackPointer } = this.#abi;
+    if (returnAddress.in === "register") return this.#cpu.get(returnAddress.register);
+    return this.#loaded.memory.load(8, this.#cpu.get(stackPointer));
+  }
+
+  /** A fault on the host's side ends the run; where a call led there, `pc` is the last byte of the call. */
+  #trapping(pc: bigint, body: () => void): void {
+    const trap = trapping(body, () => pc);
+    if (trap !== undefined) this.#finish(trap);
+  }
+
+  /** Registers that a call may change hold anything afterwards; the same run gives the same anything. */
+  #scramble(): void {
+    for (const register of this.#abi.callerSaved) this.#cpu.set(register, this.#nextGarbage());
+  }
+
+  #nextGarbage(): bigint {
+    this.#garbage = (this.#garbage + 1) % GARBAGE.length;
+    return GARBAGE[this.#garbage]!;
+  }
+
+  #finish(stop: Stop): void {
+    invariant(this.#end === undefined, "one end of a run");
+    const registers = this.#abi.bpf.map((register) => this.#cpu.get(register));
+    this.#end = { stop, registers, executed: this.executed };
+    this.#loaded.giveCpu(this.#cpu);
+  }
+}
+
+function boundariesOf({ code, boundaries }: Image): Boundaries {
+  const marks = new Uint8Array(code.length + 1);
+  const slots = new Int32Array(code.length + 1).fill(-1);
+  for (let slot = boundaries.length - 1; slot >= 0; slot--) {
+    marks[boundaries[slot]!] = 1;
+    slots[boundaries[slot]!] = slot;
+  }
+  return { marks, slots };
+}
+
+function garbage(count: number): BigUint64Array {
+  let state = 0x9e37_79b9_7f4a_7c15n;
+  return BigUint64Array.from({ length: count }, () => {
+    state = BigInt.asUintN(64, (state ^ (state >> 29n)) * 0xbf58_476d_1ce4_e5b9n);
+    return state;
+  });
+}
+
+function isFunction({ kind }: Symbol): boolean {
+  return kind === "helper" || kind === "kfunc" || kind === "packet-load";
+}
+
+function keyOf(symbol: Symbol): string {
+  return symbol.kind === "helper"
+    ? `helper ${symbol.id}`
+    : symbol.kind === "packet-load"
+      ? `packet-load ${symbol.size}`
+      : symbol.kind === "kfunc"
+        ? `kfunc ${symbol.index}`
+        : symbol.kind;
+}

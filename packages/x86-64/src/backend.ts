@@ -1,0 +1,62 @@
+// The x86-64 backend: its parts put together.
+import { type Backend, BpfError, defineBackend, invariant } from "@bpfkit/core";
+import { abi } from "./abi.ts";
+import { Assembler, BRANCHES, writeBranch, writeInt } from "./assembler.ts";
+import { ALU_LOWERING } from "./lower/alu.ts";
+import { ATOMIC_LOWERING } from "./lower/atomic.ts";
+import { CALL_LOWERING } from "./lower/call.ts";
+import { JUMP_LOWERING } from "./lower/jump.ts";
+import { MEMORY_LOWERING } from "./lower/memory.ts";
+import { disassemble } from "./print.ts";
+import { emitPrologue, frameSlots } from "./prologue.ts";
+import type { Reg } from "./regs.ts";
+
+/**
+ * Compiles BPF to x86-64 as Linux 7.2 does, and runs it on an emulated CPU.
+ *
+ * Layout: `ibt` puts `endbr64` where indirect branches may land, `sls` puts `int3` behind returns. Features: `bmi2` shifts by a register
+ * without rcx.
+ *
+ * @example
+ * ```ts
+ * import { assemble, formatListing, trust } from "@bpfkit/core";
+ * import { x86_64 } from "@bpfkit/x86-64";
+ * const image = x86_64.compile(trust(assemble("r0 = 0\nexit")));
+ * console.log(formatListing(x86_64.disassemble(image.code)));
+ * ```
+ */
+export const x86_64: Backend<Reg> = defineBackend<Reg, Assembler>({
+  arch: "x86-64",
+  abi,
+  capabilities: { layout: { ibt: true, sls: true }, features: { bmi2: true } },
+  assembler: () => new Assembler(),
+  lowering: { ...ALU_LOWERING, ...MEMORY_LOWERING, ...JUMP_LOWERING, ...CALL_LOWERING, ...ATOMIC_LOWERING },
+  prologue: emitPrologue,
+  frameSlots,
+  branches: BRANCHES,
+  writeBranch,
+  relocate,
+  disassemble,
+  createCpu: () => {
+    throw new BpfError("unsupported", "no CPU yet");
+  },
+});
+
+/** `rel32`: the distance from behind the field. `abs32s`: 32 bits that the CPU extends. `abs64`: all of it. */
+function relocate(code: Uint8Array, offset: number, kind: string, address: bigint, value: bigint): void {
+  if (kind === "abs64") {
+    writeInt(code, offset, Number(value & 0xffff_ffffn));
+    writeInt(code, offset + 4, Number(value >> 32n));
+    return;
+  }
+  invariant(kind === "rel32" || kind === "abs32s", `relocation ${kind}`);
+  const field = BigInt.asIntN(64, kind === "rel32" ? value - (address + BigInt(offset + 4)) : value);
+  if (BigInt.asIntN(32, field) !== field) {
+    const what = kind === "rel32" ? `call of 0x${value.toString(16)} from` : `address 0x${value.toString(16)} in`;
+    throw new BpfError("out-of-range", `${what} code at 0x${address.toString(16)}`, {
+      offset,
+      expected: "32 signed bits",
+    });
+  }
+  writeInt(code, offset, Number(field));
+}
