@@ -36,6 +36,23 @@ export { WriteJournal } from "./machine/journal.ts";
 // machine/run.ts
 export { Run, type RunOptions } from "./machine/run.ts";
 
+// isa/semantics.ts
+export { type Fields, MAY_GOTO, MAY_GOTO_BUDGET, type Meaning, SEMANTICS } from "./isa/semantics.ts";
+
+// machine/frames.ts
+export type { LiveFrame } from "./machine/frames.ts";
+
+// machine/interpreter.ts
+export { interpreter } from "./machine/interpreter.ts";
+
+// machine/definedness.ts
+export {
+  type TrackedEngine,
+  type TrackedExecution,
+  trackedInterpreter,
+  type UndefinedUse,
+} from "./machine/definedness.ts";
+
 // machine/engine.ts
 export type {
   Engine,

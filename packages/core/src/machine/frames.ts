@@ -22,8 +22,6 @@ export interface FrameReading<V> extends BpfOps<V> {
   leftover(number: bigint): V;
   /** The bytes from `low` to below `high` have become the stack of a new frame. */
   frameEntered(low: bigint, high: bigint): void;
-  /** Runs code of the host. */
-  host<T>(body: () => T): T;
 }
 
 /** Number of registers of a frame: r0..r10 and the hidden one. */
@@ -40,14 +38,14 @@ const LEFTOVER: readonly bigint[] = Array.from({ length: REGISTERS }, (_, reg) =
 type Callback = Generator<GuestCall, bigint, bigint>;
 
 /** A subprogram in progress. */
-export interface Frame {
+export interface LiveFrame {
   /** r10. */
   readonly base: bigint;
   /** Bytes below `base` that the frame may use. */
   readonly depth: number;
 }
 
-interface Activation<V> extends Frame {
+interface Activation<V> extends LiveFrame {
   /** Slot where the caller goes on. */
   readonly resume: number;
   /** Who gets r0 instead of the caller. */
@@ -68,11 +66,11 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
   #executed = 0;
   #stop: Stop | undefined;
 
-  constructor(loaded: Loaded, options: StartOptions, read: (words: FrameOps<V>) => R) {
+  constructor(loaded: Loaded, options: StartOptions, read: (words: FrameOps<V>, at: () => number) => R) {
     if (options.args.length > 5) throw new BpfError("argument", `${options.args.length} arguments`, { expected: "at most 5" });
     this.#loaded = loaded;
     this.#options = options;
-    this.reading = read({
+    const words: FrameOps<V> = {
       call: (target) => this.#enter(loaded.program.structure.subprogAt(target), this.#resumeSlot(), undefined),
       helper: (id) => this.#callHost(loaded.helpers.get(id)!),
       kfunc: (index) => this.#callHost(loaded.kfuncs.get(index)!),
@@ -84,7 +82,8 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
       exit: (condition) => {
         if (condition === undefined || this.reading.numberOf(condition) !== 0n) this.#leave();
       },
-    });
+    };
+    this.reading = read(words, () => this.#at);
   }
 
   get at(): number {
@@ -100,7 +99,7 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
   }
 
   /** The subprograms in progress, the innermost last. */
-  frames(): readonly Frame[] {
+  frames(): readonly LiveFrame[] {
     return this.#frames;
   }
 
@@ -202,12 +201,12 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
 
   #ask(callee: HostFunction, args: readonly bigint[]): bigint | Callback {
     const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n] = args;
-    return this.reading.host(() => callee({ args: [a, b, c, d, e], r6: this.register(6), cpu: this.#options.cpu ?? 0 }));
+    return callee({ args: [a, b, c, d, e], r6: this.register(6), cpu: this.#options.cpu ?? 0 });
   }
 
   /** Runs a host function to its next callback, which becomes a frame, or to its end. */
   #goOn(host: Callback, resume: number, ...results: [] | [bigint]): void {
-    const step = this.reading.host(() => host.next(...(results as [bigint])));
+    const step = host.next(...(results as [bigint]));
     if (step.done === true) {
       this.#setResult(step.value);
       this.reading.target = BigInt(resume);

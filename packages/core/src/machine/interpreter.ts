@@ -26,10 +26,6 @@ class BpfRun extends Run implements FrameReading<bigint> {
 
   frameEntered(): void {}
 
-  host<T>(body: () => T): T {
-    return body();
-  }
-
   call(target: number): void {
     this.#words.call(target);
   }

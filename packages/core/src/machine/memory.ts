@@ -87,7 +87,9 @@ export class Memory {
   /** Rises whenever executable bytes may have changed, whoever changed them: decoded instructions are stale then. */
   codeVersion = 0;
   /** When set, records what every write replaced. */
-  journal: WriteJournal | undefined;
+  journal: WriteJournal | undefined = undefined;
+  /** When set, the bits of each byte that hold no value anybody gave; writes clear them, the definedness reading sets them. */
+  undefinedBits: Uint8Array | undefined = undefined;
   /** Over `bytes` and, from `size` on, `shadow`. */
   readonly #view: DataView;
   readonly #baseNumber: number;
@@ -148,6 +150,7 @@ export class Memory {
     const [offset] = arena.freed.get(span)!.splice(reused, 1);
     const index = this.#blockBefore(arena, offset!);
     this.bytes.fill(0, offset!, offset! + span);
+    this.undefinedBits?.fill(0, offset!, offset! + span);
     return this.#place(arena, index, { at: offset!, span, size, owner, region, access });
   }
 
@@ -261,6 +264,7 @@ export class Memory {
   /** After every change of bytes: who reserved them has lost them, and who decoded them has to look again. */
   #changed(at: number, size: number): void {
     if (at < this.#codeEnd && at + size > this.#codeStart) this.codeVersion++;
+    this.undefinedBits?.fill(0, at, at + size);
     if (this.#reservations.size === 0) return;
     for (const [holder, granule] of this.#reservations) {
       if (granule < at + size && granule + GRANULE > at) this.#reservations.delete(holder);
@@ -279,6 +283,14 @@ export class Memory {
     this.journal?.record(this.bytes, at, bytes.length);
     this.bytes.set(bytes, at);
     this.#changed(at, bytes.length);
+  }
+
+  /** A host write of `size` guest bytes from elsewhere in the window; what is undefined there is undefined here too. */
+  copy(to: bigint, from: bigint, size: number): void {
+    const source = this.#range(from, size);
+    const undefinedBits = this.undefinedBits?.slice(source, source + size);
+    this.write(to, this.bytes.slice(source, source + size));
+    if (undefinedBits !== undefined) this.undefinedBits?.set(undefinedBits, this.#range(to, size));
   }
 
   /** Puts back the bytes that the journal recorded and empties it; permissions and allocations stay as they are. O(bytes recorded) */
