@@ -13,7 +13,27 @@ export { Insns, packWord } from "./isa/insns.ts";
 export { INSNS, type InsnKind, type InsnRow, type Op } from "./isa/opcodes.ts";
 
 // isa/decode.ts
-export { KINDS, kindOf, OPS, opAt, reservedFieldOf } from "./isa/decode.ts";
+export { type Field, KINDS, kindOf, OPS, opAt, registersOf, reservedFieldOf } from "./isa/decode.ts";
+
+// isa/targets.ts
+export { subprogsOf, targetOf } from "./isa/targets.ts";
+
+// isa/helpers.ts
+export { HELPERS, type HelperArg, type HelperResult, type HelperSpec, helperById, helperByName } from "./isa/helpers.ts";
+
+// isa/maps.ts
+export { MAP_FLAGS, MAP_TYPES, MAP_UPDATE, type MapTypeName, mapTypeName } from "./isa/maps.ts";
+
+// asm/parse.ts
+export { assemble, type Assembled, type AssembleOptions, tryAssemble } from "./asm/parse.ts";
+
+// asm/print.ts, asm/listing.ts, asm/spelling.ts
+export { formatProgram, type FormatOptions } from "./asm/listing.ts";
+export { printInsn, type PrintOptions, printWidth } from "./asm/print.ts";
+export { DIALECTS, type Dialect } from "./asm/spelling.ts";
+
+// trust.ts
+export { trust, type Trusted, tryTrust } from "./trust.ts";
 
 // analysis/structure.ts
 export { Mark, type Structure, structureOf, type SubprogInfo } from "./analysis/structure.ts";

@@ -2,6 +2,9 @@
 import { BpfError } from "../errors.ts";
 import type { Insns } from "./insns.ts";
 import { INSNS, type InsnKind, type InsnRow, type Op } from "./opcodes.ts";
+import { type FieldName, fieldsOf } from "./template.ts";
+
+const LDDW = 0x18;
 
 /** All instructions in the order of {@link INSNS}; what `opAt` gives is an index here. */
 export const OPS: readonly Op[] = Object.keys(INSNS) as Op[];
@@ -45,7 +48,7 @@ export function opAt(insns: Insns, i: number): number {
   const imm = insns.words[2 * i + 1]!;
   for (let row = HEAD[word & 0xff]!; row >= 0; row = NEXT[row]!) {
     if (((word ^ MATCH0[row]!) & MASK0[row]!) === 0 && ((imm ^ MATCH1[row]!) & MASK1[row]!) === 0) {
-      return (word & 0xff) === 0x18 && (i + 1 >= insns.length || (insns.words[2 * i + 2]! & 0xff) !== 0) ? -1 : row;
+      return (word & 0xff) === LDDW && (i + 1 >= insns.length || (insns.words[2 * i + 2]! & 0xff) !== 0) ? -1 : row;
     }
   }
   return -1;
@@ -61,31 +64,51 @@ export function kindOf(op: number): InsnKind {
 /** A field of an instruction; `next` is the second slot of a two-slot load. */
 export type Field = "dst" | "src" | "off" | "imm" | "next";
 
-// Bits of the first word and of the immediate that a row neither uses nor pins, by what its text names.
-const RESERVED0: Int32Array = new Int32Array(ROWS.length);
-const RESERVED1: Int32Array = new Int32Array(ROWS.length);
-const HIGH_FREE: Uint8Array = new Uint8Array(ROWS.length);
-for (const [row, { src, off, imm, text }] of ROWS.entries()) {
-  const fields = text.replace(/[a-z]{2,}/g, "");
-  const [dst] = [/[rw]D/.test(fields)];
+// Per row: the bits of the first word and of the immediate that it neither uses nor pins, whether it uses the second slot's
+// immediate, and its registers: bits 0 and 1 for dst and src, the rest for those its kind implies.
+const RESERVED0 = new Int32Array(ROWS.length);
+const RESERVED1 = new Int32Array(ROWS.length);
+const USES_HIGH = new Uint8Array(ROWS.length);
+const NAMES_DST = new Uint8Array(ROWS.length);
+const NAMES_SRC = new Uint8Array(ROWS.length);
+const IMPLIED = new Uint16Array(ROWS.length);
+
+const CALLED = 0b11_1111; // r0..r5
+const IMPLIED_BY_KIND: Partial<Record<InsnKind, number>> = {
+  packetLoad: CALLED | (1 << 6),
+  callHelper: CALLED,
+  tailCall: CALLED,
+  callSubprog: CALLED,
+  callKfunc: CALLED,
+  callx: CALLED,
+  exit: 1,
+};
+
+for (const [row, { src, off, imm, kind, text }] of ROWS.entries()) {
+  const fields = new Set<string>(fieldsOf(text));
+  const has = (...names: FieldName[]): boolean => names.some((name) => fields.has(name));
+  NAMES_DST[row] = Number(has("rD", "wD"));
+  NAMES_SRC[row] = Number(has("rS", "wS"));
   RESERVED0[row] =
-    (dst ? 0 : 0x0f00) |
-    (/[rw]S/.test(fields) || src !== undefined ? 0 : 0xf000) |
-    (/\bO\b|\bL\b/.test(fields) || off !== undefined ? 0 : 0xffff0000);
-  RESERVED1[row] = /\b(K|Q|A|LL)\b/.test(fields) || imm !== undefined ? 0 : -1;
-  HIGH_FREE[row] = /\b(Q|H)\b/.test(fields) ? 1 : 0;
+    (has("rD", "wD") ? 0 : 0x0f00) | (has("rS", "wS") || src !== undefined ? 0 : 0xf000) | (has("O", "L") || off !== undefined ? 0 : -0x10000);
+  RESERVED1[row] = has("K", "Q", "LL", "A", "B") || imm !== undefined ? 0 : -1;
+  USES_HIGH[row] = Number(has("Q", "H"));
+  IMPLIED[row] = (IMPLIED_BY_KIND[kind] ?? 0) | (/\b[rw]0\b/.test(text) ? 1 : 0);
 }
 
 /**
  * The first field of the instruction at slot `i` that its row (an index in {@link OPS}) leaves unused and that is not zero;
- * undefined when all are zero.
+ * undefined when all of them are zero, as the kernel demands.
  */
 export function reservedFieldOf(insns: Insns, i: number, op: number): Field | undefined {
   const word = insns.words[2 * i]! & RESERVED0[op]!;
   if (word !== 0) return (word & 0x0f00) !== 0 ? "dst" : (word & 0xf000) !== 0 ? "src" : "off";
   if ((insns.words[2 * i + 1]! & RESERVED1[op]!) !== 0) return "imm";
-  if ((insns.words[2 * i]! & 0xff) === 0x18) {
-    if (insns.words[2 * i + 2] !== 0 || (HIGH_FREE[op] === 0 && insns.words[2 * i + 3] !== 0)) return "next";
-  }
+  if (insns.code(i) === LDDW && (insns.words[2 * i + 2] !== 0 || (USES_HIGH[op] === 0 && insns.words[2 * i + 3] !== 0))) return "next";
   return undefined;
+}
+
+/** The registers that the instruction at slot `i` reads or writes, one bit each; a call counts with r0..r5. `op` is its index in {@link OPS}. */
+export function registersOf(insns: Insns, i: number, op: number): number {
+  return (NAMES_DST[op]! << insns.dst(i)) | (NAMES_SRC[op]! << insns.src(i)) | IMPLIED[op]!;
 }

@@ -182,9 +182,9 @@ export const INSNS = {
   ld_abs8:            { code: 0x30,                 kind: "packetLoad",     isa: 1, text: "r0 = *(u8 *)skb[K]" },
   ld_abs16:           { code: 0x28,                 kind: "packetLoad",     isa: 1, text: "r0 = *(u16 *)skb[K]" },
   ld_abs32:           { code: 0x20,                 kind: "packetLoad",     isa: 1, text: "r0 = *(u32 *)skb[K]" },
-  ld_ind8:            { code: 0x50,                 kind: "packetLoad",     isa: 1, text: "r0 = *(u8 *)skb[rS]" },
-  ld_ind16:           { code: 0x48,                 kind: "packetLoad",     isa: 1, text: "r0 = *(u16 *)skb[rS]" },
-  ld_ind32:           { code: 0x40,                 kind: "packetLoad",     isa: 1, text: "r0 = *(u32 *)skb[rS]" },
+  ld_ind8:            { code: 0x50,                 kind: "packetLoad",     isa: 1, text: "r0 = *(u8 *)skb[rS + K]" },
+  ld_ind16:           { code: 0x48,                 kind: "packetLoad",     isa: 1, text: "r0 = *(u16 *)skb[rS + K]" },
+  ld_ind32:           { code: 0x40,                 kind: "packetLoad",     isa: 1, text: "r0 = *(u32 *)skb[rS + K]" },
 
   // Jumps: RFC 9669 section 4.3; may_goto: Linux 6.9; gotox and callx: Linux 6.19.
   jeq64_imm:          { code: 0x15,                 kind: "jumpIf",         isa: 1, text: "if rD == K goto L" },
