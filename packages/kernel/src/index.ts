@@ -1,1 +1,29 @@
-export {};
+// The public surface of @bpfkit/kernel: explicit names, grouped by the file that defines them.
+
+// kernel.ts
+export { Kernel, type KernelFunction, type KernelOptions } from "./kernel.ts";
+
+// program.ts
+export type { LoadedProgram, ProgramRun, RunOptions, RunResult, StepOptions } from "./program.ts";
+
+// clock.ts
+export { VirtualClock } from "./clock.ts";
+
+// maps/map.ts
+export type { KernelMap, MapEntry, UpdateFlags } from "./maps/map.ts";
+
+// helpers/helper.ts
+export type { Profile } from "./helpers/helper.ts";
+
+// context/xdp.ts
+export { XDP_ACTIONS } from "./context/xdp.ts";
+
+// lockstep.ts
+export {
+  type Difference,
+  Lockstep,
+  type LockstepCounts,
+  type LockstepOptions,
+  type LockstepProgram,
+  type LockstepResult,
+} from "./lockstep.ts";

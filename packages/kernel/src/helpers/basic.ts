@@ -1,0 +1,123 @@
+// Helpers that need nothing but the machine: time, random numbers, CPUs, loops, memory, checksums.
+import { Access, Fault, type GuestCall, type HostCall } from "@bpfkit/core";
+import { failure } from "../errno.ts";
+import { copyBytes, readBytes, readString, writeBytes } from "../guest.ts";
+import { type Helper, type HelperRow, type HelperSite, u32, u64 } from "./helper.ts";
+
+/** Most iterations of one `bpf_loop`. */
+const MAX_LOOPS = 8 * 1024 * 1024;
+/** Most bytes that `csum_diff` takes before Linux 6.13. */
+const MAX_CSUM = 512;
+
+function* loop(
+  _site: HelperSite,
+  { args: [count, callback, context, flags] }: HostCall,
+): Generator<GuestCall, bigint, bigint> {
+  if (flags !== 0n) return failure("EINVAL");
+  const loops = u32(count);
+  if (loops > MAX_LOOPS) return failure("E2BIG");
+  for (let i = 0; i < loops; i++) {
+    const result = yield { address: callback, args: [BigInt(i), context] };
+    if (result !== 0n) return BigInt(i + 1);
+  }
+  return BigInt(loops);
+}
+
+/** A bad source is no trap: the destination is filled with zeroes. */
+const probeRead: Helper = ({ memory }, { args: [destination, size, source] }) => {
+  const length = u32(size);
+  try {
+    copyBytes(memory, destination, source, length);
+    return 0n;
+  } catch (error) {
+    if (!(error instanceof Fault) || error.trapCause === "store") throw error;
+    writeBytes(memory, destination, new Uint8Array(length));
+    return failure("EFAULT");
+  }
+};
+
+/** Gives the length with the closing NUL. */
+const probeReadString: Helper = ({ memory }, { args: [destination, size, source] }) => {
+  const length = u32(size);
+  if (length === 0) return 0n;
+  try {
+    const text = readString(memory, source, length);
+    const bytes = new Uint8Array(Math.min(text.length + 1, length));
+    bytes.set(text.subarray(0, bytes.length - 1));
+    writeBytes(memory, destination, bytes);
+    return BigInt(bytes.length);
+  } catch (error) {
+    if (!(error instanceof Fault) || error.trapCause === "store") throw error;
+    writeBytes(memory, destination, new Uint8Array(length));
+    return failure("EFAULT");
+  }
+};
+
+/** Compares at most `size` bytes up to a NUL: −1, 0 or 1. */
+const strncmp: Helper = ({ memory }, { args: [first, size, second] }) => {
+  for (let i = 0n; i < BigInt(u32(size)); i++) {
+    const a = memory.bytes[memory.check(1, first + i, Access.READ, "load")]!;
+    const b = memory.bytes[memory.check(1, second + i, Access.READ, "load")]!;
+    if (a !== b) return u64(a < b ? -1 : 1);
+    if (a === 0) break;
+  }
+  return 0n;
+};
+
+/** The checksum difference between `from` and `to`, added to a seed; from 6.13 on folded to 16 bits. */
+const csumDiff: Helper = ({ memory, profile }, { args: [from, fromSize, to, toSize, seed] }) => {
+  const [removed, added] = [u32(fromSize), u32(toSize)];
+  if ((removed | added) % 4 !== 0) return failure("EINVAL");
+  if (profile === "6.12" && removed + added > MAX_CSUM) return failure("EINVAL");
+  const old = readBytes(memory, from, removed);
+  const fresh = readBytes(memory, to, added);
+  const start = u32(seed);
+  if (profile === "6.12") {
+    const words = new Uint8Array(removed + added);
+    for (let i = 0; i < removed; i++) words[i] = ~old[i]!;
+    words.set(fresh, removed);
+    return BigInt(sum32(words, start));
+  }
+  if (removed === 0 && added === 0) return BigInt(start);
+  if (removed === 0) return BigInt(fold16(sum32(fresh, start)));
+  const minus = added === 0 ? sum32(old, ~start >>> 0) : sum32(old, 0);
+  if (added === 0) return BigInt(fold16(~minus >>> 0));
+  return BigInt(fold16(addCarry(sum32(fresh, start), ~minus >>> 0)));
+};
+
+/** Ones' complement sum of little-endian 32-bit words. */
+function sum32(bytes: Uint8Array, seed: number): number {
+  let sum = seed;
+  for (let i = 0; i < bytes.length; i += 4) {
+    const word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
+    sum = addCarry(sum, word >>> 0);
+  }
+  return sum;
+}
+
+function addCarry(a: number, b: number): number {
+  const sum = a + b;
+  return sum > 0xffff_ffff ? sum - 0xffff_ffff : sum;
+}
+
+function fold16(sum: number): number {
+  const folded = (sum & 0xffff) + (sum >>> 16);
+  return (folded & 0xffff) + (folded >>> 16);
+}
+
+const time: HelperRow = { run: ({ clock }) => clock.read() };
+
+export const BASIC_HELPERS: { readonly [name: string]: HelperRow } = {
+  ktime_get_ns: time,
+  ktime_get_boot_ns: time,
+  ktime_get_tai_ns: time,
+  ktime_get_coarse_ns: { run: ({ clock }) => clock.readCoarse() },
+  get_prandom_u32: { run: (site, { cpu }) => BigInt(site.random(cpu)) },
+  get_smp_processor_id: { run: (_site, { cpu }) => BigInt(cpu) },
+  get_numa_node_id: { run: () => 0n },
+  loop: { run: loop },
+  probe_read_kernel: { run: probeRead },
+  probe_read_kernel_str: { run: probeReadString },
+  strncmp: { run: strncmp },
+  csum_diff: { run: csumDiff },
+};

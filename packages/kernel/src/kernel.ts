@@ -1,0 +1,238 @@
+// The kernel around programs: memory, CPUs, time, maps and helpers, on one engine.
+import {
+  BpfError,
+  type Engine,
+  type GuestCall,
+  type HostCall,
+  helperByName,
+  type LoadOptions,
+  type MapSpec,
+  Memory,
+  type MemoryOptions,
+  type StackSpace,
+  type VerifiedProgram,
+} from "@bpfkit/core";
+import { VirtualClock } from "./clock.ts";
+import type { Context, ContextInput } from "./context/context.ts";
+import { CONTEXTS } from "./context/registry.ts";
+import type { HelperSite, Profile } from "./helpers/helper.ts";
+import type { KernelMap, LiveMap, MapSite } from "./maps/map.ts";
+import { createLiveMap } from "./maps/registry.ts";
+import { LoadedProgram } from "./program.ts";
+import { checkProgram, ProgramHost, type UserFunctions } from "./program-host.ts";
+import { Random } from "./random.ts";
+import { Rcu } from "./rcu.ts";
+
+/** What a {@link Kernel} is made with. */
+export interface KernelOptions {
+  /** What runs the programs: core's `interpreter`, or `jit(backend)`. */
+  readonly engine: Engine;
+  /** Virtual CPUs, 1 unless told. */
+  readonly cpus?: number;
+  /** Of the random numbers that programs get; 0 unless told. */
+  readonly seed?: number;
+  /** The kernel version to follow where helpers differ; `7.2` unless told. */
+  readonly profile?: Profile;
+  /** Size and place of guest memory. */
+  readonly memory?: MemoryOptions;
+}
+
+/**
+ * Code of the host that programs call: a helper of yours, or a kfunc. Gives r0; a generator may yield calls back into the program.
+ * A `Fault` that `kernel.memory` throws ends the program with a trap.
+ */
+export type KernelFunction = (call: HostCall, kernel: Kernel) => bigint | Generator<GuestCall, bigint, bigint>;
+
+/** Bytes of each CPU's stack: eight frames of 512 bytes, and what compiled code and calls of the host put between them. */
+const STACK_SIZE = 16 << 10;
+const PAGE = 64 << 10;
+const MAX_CPUS = 1024;
+/** Trace lines that are kept. */
+const MAX_TRACE = 10_000;
+
+/**
+ * A kernel in which programs run. Everything is deterministic: the same calls give the same addresses, times, random numbers and
+ * results, on every engine.
+ *
+ * @example
+ * ```ts
+ * import { assemble, interpreter, trust } from "@bpfkit/core";
+ * import { Kernel } from "@bpfkit/kernel";
+ * const kernel = new Kernel({ engine: interpreter });
+ * const program = kernel.load(trust(assemble("r0 = 2\nexit", { type: "xdp" })));
+ * const { returnValue } = program.run({ data: new Uint8Array(64) });
+ * console.log(returnValue); // 2, XDP_PASS
+ * ```
+ */
+export class Kernel {
+  readonly engine: Engine;
+  readonly cpus: number;
+  readonly profile: Profile;
+  readonly memory: Memory;
+  /** Virtual time; settable. */
+  readonly clock: VirtualClock = new VirtualClock();
+  readonly #rcu = new Rcu();
+  readonly #stacks: readonly StackSpace[];
+  readonly #random: readonly Random[];
+  readonly #trace: string[] = [];
+  readonly #maps = new Map<MapSpec, LiveMap>();
+  readonly #mapsByAddress = new Map<bigint, LiveMap>();
+  readonly #functions: UserFunctions = { helpers: new Map(), kfuncs: new Map() };
+  /** Per program type, what prepares contexts on each CPU. */
+  readonly #contexts = new Map<string, ((input: ContextInput) => Context)[]>();
+  /** Per CPU, the context of the run that is going on. */
+  readonly #running: (Context | undefined)[] = [];
+
+  /** @throws {BpfError} `argument` when there are no CPUs or too many, or memory does not fit below 4 GiB */
+  constructor({ engine, cpus = 1, seed = 0, profile = "7.2", memory = {} }: KernelOptions) {
+    if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) {
+      throw new BpfError("argument", `${cpus} cpus`, { expected: `1 to ${MAX_CPUS}` });
+    }
+    this.engine = engine;
+    this.cpus = cpus;
+    this.profile = profile;
+    const stack = Math.max(1 << 20, Math.ceil((cpus * (STACK_SIZE + 128) + 128) / PAGE) * PAGE);
+    this.memory = new Memory({ ...memory, sizes: { stack, ...memory.sizes } });
+    this.#stacks = Array.from({ length: cpus }, (_, cpu) => {
+      const { address } = this.memory.allocate("stack", STACK_SIZE, `stack of cpu ${cpu}`);
+      return { low: address, high: address + BigInt(STACK_SIZE) };
+    });
+    this.#random = Array.from({ length: cpus }, (_, cpu) => new Random(seed, cpu));
+  }
+
+  /** What programs printed, oldest first; the last 10,000 lines. */
+  get trace(): readonly string[] {
+    return this.#trace;
+  }
+
+  /** All maps in the order in which they were made. */
+  get maps(): readonly KernelMap[] {
+    return [...this.#maps.values()];
+  }
+
+  /**
+   * Makes a map. Programs that name the same `spec` object share it; a program's maps that do not exist yet are made when it is
+   * loaded.
+   *
+   * @throws {BpfError} `argument` where the kernel refuses, with its errno; `unsupported` for map types that are not built yet;
+   * `limit` when guest memory is full
+   */
+  createMap(spec: MapSpec): KernelMap {
+    if (this.#maps.has(spec)) throw new BpfError("argument", `map '${spec.name}' exists`);
+    const site: MapSite = { memory: this.memory, rcu: this.#rcu, cpus: this.cpus };
+    const map = createLiveMap(site, spec);
+    this.#maps.set(spec, map);
+    this.#mapsByAddress.set(map.address, map);
+    return map;
+  }
+
+  /** A map by its name or its `spec` object; @throws {BpfError} `unknown-symbol` when there is none, `argument` when several have the name */
+  map(nameOrSpec: string | MapSpec): KernelMap {
+    const found =
+      typeof nameOrSpec === "string"
+        ? this.maps.filter(({ name }) => name === nameOrSpec)
+        : [this.#maps.get(nameOrSpec)];
+    const name = typeof nameOrSpec === "string" ? nameOrSpec : nameOrSpec.name;
+    if (found.length > 1)
+      throw new BpfError("argument", `${found.length} maps named '${name}'`, { expected: "a map's spec" });
+    if (found[0] === undefined) {
+      throw new BpfError("unknown-symbol", `map '${name}'`, {
+        expected: this.maps.map((map) => map.name).join(", ") || "a map to be made",
+      });
+    }
+    return found[0];
+  }
+
+  /**
+   * Puts a program in place, with the maps it names.
+   *
+   * @param options - for engines that follow one another
+   * @throws {BpfError} `unsupported` names a program type, helper, map type or instruction that is not built; `unknown-symbol` a
+   * helper or kfunc that does not exist, with the instruction that calls it
+   */
+  load(verified: VerifiedProgram, options?: LoadOptions): LoadedProgram {
+    const { program } = verified;
+    checkProgram(verified, this.#functions);
+    const maps = program.maps.map((spec) => this.#maps.get(spec) ?? (this.createMap(spec) as LiveMap));
+    const host = new ProgramHost(this, this.#site, program, maps, this.#functions);
+    const executable = this.engine.load(verified, host, options);
+    return new LoadedProgram(
+      {
+        cpus: this.cpus,
+        stackOf: (cpu) => this.stackOf(cpu),
+        prepare: (cpu, input) => this.#prepare(program.type, cpu, input),
+        enter: (cpu, context) => this.#enter(cpu, context),
+        leave: (cpu) => this.#leave(cpu),
+        clock: this.clock,
+      },
+      verified,
+      executable,
+    );
+  }
+
+  /**
+   * Supplies a helper, by number or name (with or without `bpf_`), for programs loaded from now on; it goes before the built-in one.
+   *
+   * @throws {BpfError} `unknown-symbol` when the kernel has no helper of that name
+   */
+  registerHelper(idOrName: number | string, run: KernelFunction): void {
+    const id = typeof idOrName === "number" ? idOrName : helperByName(idOrName)?.id;
+    if (id === undefined) {
+      throw new BpfError("unknown-symbol", `helper '${idOrName}'`, {
+        expected: "a name of the kernel's UAPI, or a number of your own",
+      });
+    }
+    this.#functions.helpers.set(id, run);
+  }
+
+  /** Supplies a kernel function by name, for programs loaded from now on. */
+  defineKfunc(name: string, run: KernelFunction): void {
+    this.#functions.kfuncs.set(name, run);
+  }
+
+  /** The stack of a CPU. */
+  stackOf(cpu: number): StackSpace {
+    return this.#stacks[cpu]!;
+  }
+
+  get #site(): HelperSite {
+    return {
+      memory: this.memory,
+      clock: this.clock,
+      cpus: this.cpus,
+      profile: this.profile,
+      random: (cpu) => this.#random[cpu]!.next(),
+      mapAt: (address) => this.#mapsByAddress.get(address),
+      contextOf: (cpu) => this.#running[cpu],
+      print: (line) => {
+        if (this.#trace.length === MAX_TRACE) this.#trace.shift();
+        this.#trace.push(line);
+      },
+    };
+  }
+
+  #prepare(type: string, cpu: number, input: ContextInput): Context {
+    if (this.#running[cpu] !== undefined) {
+      throw new BpfError("argument", `cpu ${cpu} is running a program`, {
+        hint: "a run that was started has to end, or be disposed of",
+      });
+    }
+    let kinds = this.#contexts.get(type);
+    if (kinds === undefined) {
+      kinds = [];
+      this.#contexts.set(type, kinds);
+    }
+    kinds[cpu] ??= CONTEXTS[type]!.create(this.memory, cpu);
+    return kinds[cpu](input);
+  }
+
+  #enter(cpu: number, context: Context): void {
+    this.#running[cpu] = context;
+    this.#rcu.enter();
+  }
+
+  #leave(cpu: number): void {
+    this.#running[cpu] = undefined;
+    this.#rcu.leave();
+  }
+}

@@ -1,0 +1,458 @@
+// Lockstep: two engines run the same program, and are compared wherever one of its instructions begins.
+import {
+  BpfError,
+  type Engine,
+  invariant,
+  type Line,
+  type LiveFrame,
+  type Stop,
+  type TrackedEngine,
+  type TrackedExecution,
+  type Trap,
+  trackedInterpreter,
+  type UndefinedUse,
+  type VerifiedProgram,
+  WriteJournal,
+} from "@bpfkit/core";
+import { Kernel, type KernelOptions } from "./kernel.ts";
+import { type Finding, findingText, type Moment } from "./lockstep-report.ts";
+import type { LiveMap } from "./maps/map.ts";
+import type { LoadedProgram, ProgramRun, RunOptions, RunResult } from "./program.ts";
+
+/** What a {@link Lockstep} is made with; both kernels get the same options. */
+export interface LockstepOptions extends KernelOptions {
+  /** The engine under test. */
+  readonly engine: Engine;
+  /** What it is compared with; core's `trackedInterpreter` unless told. */
+  readonly reference?: TrackedEngine;
+  /** Called with each kernel, to make maps and helpers. */
+  readonly setup?: (kernel: Kernel) => void;
+  /** A backend's `disassemble`, so that differences show machine code. */
+  readonly disassemble?: (code: Uint8Array, address?: bigint) => Iterable<Line>;
+}
+
+/** Where two engines first differ. */
+export interface Difference {
+  /** Slot of the BPF instruction that ran before the difference showed; -1 before the first. */
+  readonly at: number;
+  /** What differs: `r3`, `4 bytes at 0x…`, `place`, `stop`, `maps`, … */
+  readonly what: string;
+  readonly reference: string;
+  readonly subject: string;
+  /** The instruction, its machine code, registers before and after: text of several lines. */
+  readonly listing: string;
+}
+
+/** What was compared. */
+export interface LockstepCounts {
+  /** Places where both engines stood at the same instruction and were compared. */
+  readonly boundaries: number;
+  /** BPF instructions that the reference executed. */
+  readonly instructions: number;
+  /** Instructions that the subject executed, in its own unit. */
+  readonly subjectInstructions: number;
+}
+
+/** How a run in lockstep ended. */
+export interface LockstepResult extends LockstepCounts {
+  readonly equal: boolean;
+  readonly difference: Difference | undefined;
+  /** Where the program let an undefined value decide; the comparison ends there, and so do both runs. */
+  readonly undefinedUse: UndefinedUse | undefined;
+  readonly subject: RunResult;
+  readonly reference: RunResult;
+}
+
+/** Machine instructions that one BPF instruction may take, callbacks excluded: more is a difference. */
+const STEP_BUDGET = 1_000_000;
+const DEFAULT_BUDGET = 100_000_000;
+
+/**
+ * Two kernels that are set up alike, one for each engine. Because both allocate alike, and the reference takes frame and callback
+ * addresses from the subject, pointers are equal bit by bit.
+ *
+ * @example
+ * ```ts
+ * const lockstep = new Lockstep({ engine: jit(backend), disassemble: backend.disassemble });
+ * const program = lockstep.load(verified);
+ * const { equal, difference } = program.run({ data: packet });
+ * if (!equal) console.log(difference.listing);
+ * ```
+ */
+export class Lockstep {
+  readonly reference: Kernel;
+  readonly subject: Kernel;
+  readonly #disassemble: LockstepOptions["disassemble"];
+  #counts: LockstepCounts = { boundaries: 0, instructions: 0, subjectInstructions: 0 };
+
+  constructor({ engine, reference = trackedInterpreter, setup, disassemble, ...options }: LockstepOptions) {
+    this.reference = new Kernel({ ...options, engine: reference });
+    this.subject = new Kernel({ ...options, engine });
+    this.#disassemble = disassemble;
+    if (setup !== undefined) this.apply(setup);
+  }
+
+  /** Makes a change from outside in both kernels: map updates between runs, the clock, … */
+  apply(change: (kernel: Kernel) => void): void {
+    change(this.subject);
+    change(this.reference);
+  }
+
+  /** The sums of all runs. */
+  get counts(): LockstepCounts {
+    return this.#counts;
+  }
+
+  /** Puts a program into both kernels; @throws {BpfError} as `Kernel.load` */
+  load(verified: VerifiedProgram): LockstepProgram {
+    const subject = this.subject.load(verified);
+    const reference = this.reference.load(verified, {
+      subprogAddress: (index) => subject.executable.subprogAddress(index),
+    });
+    return new LockstepProgram(this, subject, reference, this.#disassemble, (counts) => {
+      this.#counts = {
+        boundaries: this.#counts.boundaries + counts.boundaries,
+        instructions: this.#counts.instructions + counts.instructions,
+        subjectInstructions: this.#counts.subjectInstructions + counts.subjectInstructions,
+      };
+    });
+  }
+
+  /**
+   * Compares all maps, key by key and byte by byte, and gives the first difference in words. Runs compare every write and the sets
+   * of keys on their way, so this finds only what no run could see.
+   */
+  compareMaps(): string | undefined {
+    const others = this.reference.maps;
+    for (const [i, map] of this.subject.maps.entries()) {
+      const entries = others[i]!.entries();
+      for (const { key, values } of map.entries()) {
+        const other = entries.next().value;
+        if (other === undefined || !sameBytes(key, other.key)) return `keys of map '${map.name}'`;
+        if (values.some((value, cpu) => !sameBytes(value, other.values[cpu]!)))
+          return `values of map '${map.name}' key ${key}`;
+      }
+      if (entries.next().done !== true) return `keys of map '${map.name}'`;
+    }
+    return undefined;
+  }
+}
+
+/** A program in both kernels; made by {@link Lockstep.load}. */
+export class LockstepProgram {
+  readonly subject: LoadedProgram;
+  readonly reference: LoadedProgram;
+  readonly #lockstep: Lockstep;
+  readonly #disassemble: LockstepOptions["disassemble"];
+  readonly #count: (counts: LockstepCounts) => void;
+
+  /** For {@link Lockstep}. */
+  constructor(
+    lockstep: Lockstep,
+    subject: LoadedProgram,
+    reference: LoadedProgram,
+    disassemble: LockstepOptions["disassemble"],
+    count: (counts: LockstepCounts) => void,
+  ) {
+    this.#lockstep = lockstep;
+    this.subject = subject;
+    this.reference = reference;
+    this.#disassemble = disassemble;
+    this.#count = count;
+  }
+
+  /**
+   * Runs the program once in both kernels, boundary by boundary, until it ends or they differ. The budget counts BPF instructions.
+   * After a difference the two kernels are no longer alike.
+   *
+   * @throws {BpfError} `argument` for input that the kernel's test run refuses, and for a `repeat` other than 1
+   */
+  run(options: RunOptions = {}): LockstepResult {
+    const { repeat = 1, budget = DEFAULT_BUDGET, ...start } = options;
+    if (repeat !== 1) throw new BpfError("argument", `repeat ${repeat} in lockstep`, { expected: "1" });
+    const pair = new Pair(this.#lockstep, this.subject, this.reference, start);
+    try {
+      const finding = pair.follow(budget);
+      const result = {
+        equal: finding === undefined,
+        difference: finding && pair.explain(finding, this.#disassemble),
+        undefinedUse: pair.undefinedUse,
+        subject: pair.subject.result,
+        reference: pair.reference.result,
+        boundaries: pair.boundaries,
+        instructions: pair.reference.executed,
+        subjectInstructions: pair.subject.executed,
+      };
+      this.#count(result);
+      return result;
+    } finally {
+      pair.end();
+    }
+  }
+
+  /** Gives the engines' memory back. */
+  release(): void {
+    this.subject.release();
+    this.reference.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+/** One run in both kernels. */
+class Pair {
+  readonly subject: ProgramRun;
+  readonly reference: ProgramRun;
+  boundaries = 0;
+  undefinedUse: UndefinedUse | undefined;
+  readonly #lockstep: Lockstep;
+  readonly #program: VerifiedProgram;
+  readonly #loaded: LoadedProgram;
+  readonly #tracked: TrackedExecution;
+  /** Where instructions begin in the subject's code; undefined when it has none and places are slots. */
+  readonly #offsets: Uint32Array | undefined;
+  readonly #stackLow: number;
+  readonly #stackHigh: number;
+  readonly #written: { readonly reference: WriteJournal; readonly subject: WriteJournal };
+  /** Registers of the reference at the last boundary. */
+  readonly #before: bigint[] = new Array<bigint>(11).fill(0n);
+  /** Slots that the reference ran since then. */
+  readonly #path: number[] = [];
+  #entered = false;
+
+  constructor(lockstep: Lockstep, subject: LoadedProgram, reference: LoadedProgram, options: RunOptions) {
+    this.#lockstep = lockstep;
+    this.#program = subject.program;
+    this.#loaded = subject;
+    this.#offsets = subject.executable.image?.boundaries;
+    this.subject = subject.start(options);
+    const frameAddress = (): bigint => {
+      this.#entered = true;
+      return this.subject.register(10);
+    };
+    try {
+      this.reference = reference.start({ ...options, frameAddress });
+    } catch (error) {
+      this.subject[Symbol.dispose]();
+      throw error;
+    }
+    this.#tracked = this.reference.execution as TrackedExecution;
+    const { memory } = lockstep.subject;
+    const { low, high } = lockstep.subject.stackOf(options.cpu ?? 0);
+    this.#stackLow = Number(low - memory.base);
+    this.#stackHigh = Number(high - memory.base);
+    this.#written = { reference: new WriteJournal(), subject: new WriteJournal() };
+    memory.journal = this.#written.subject;
+    lockstep.reference.memory.journal = this.#written.reference;
+  }
+
+  /** Both to the end; what differed, where something did. */
+  follow(budget: number): Finding | undefined {
+    for (;;) {
+      const subjectStop = this.subject.step(STEP_BUDGET);
+      const referenceStop = this.#advance();
+      this.undefinedUse = this.#tracked.undefinedUse;
+      if (this.undefinedUse !== undefined) return undefined;
+      if (subjectStop !== undefined || referenceStop !== undefined)
+        return this.#compareEnds(subjectStop, referenceStop);
+      const { at } = this.reference;
+      if (this.#place(at) !== this.#place(this.subject.at)) {
+        return { what: "place", reference: `at instruction ${at}`, subject: `at instruction ${this.subject.at}` };
+      }
+      const finding = this.#compareRegisters() ?? this.#compareWrites();
+      if (finding !== undefined) return finding;
+      this.boundaries++;
+      if (this.reference.executed >= budget) return undefined;
+      for (let reg = 0; reg <= 10; reg++) this.#before[reg] = this.reference.register(reg);
+      this.#path.length = 0;
+    }
+  }
+
+  explain(finding: Finding, disassemble: LockstepOptions["disassemble"]): Difference {
+    const { image, imageAddress = 0n } = this.#loaded.executable;
+    const moment: Moment = {
+      program: this.#program.program,
+      engines: [this.#lockstep.reference.engine.name, this.#lockstep.subject.engine.name],
+      path: this.#path,
+      before: this.#before,
+      isFirst: this.boundaries === 0,
+      reference: (reg) => this.reference.register(reg),
+      subject: (reg) => this.subject.register(reg),
+      definedMask: (reg) => this.#tracked.definedMask(reg),
+      code: (slot) =>
+        image === undefined || disassemble === undefined
+          ? []
+          : [
+              ...disassemble(
+                image.code.subarray(image.boundaries[slot], image.ends[slot]),
+                imageAddress + BigInt(image.boundaries[slot]!),
+              ),
+            ],
+    };
+    return { at: this.#path.at(-1) ?? -1, ...finding, listing: findingText(finding, moment) };
+  }
+
+  end(): void {
+    this.subject[Symbol.dispose]();
+    this.reference[Symbol.dispose]();
+    this.#lockstep.subject.memory.journal = undefined;
+    this.#lockstep.reference.memory.journal = undefined;
+  }
+
+  /**
+   * Moves the reference over what the subject ran: one instruction, and those behind it that share their place in the code with it.
+   * Only going forward inside a place stays in it; a jump back arrives there again.
+   */
+  #advance(): Stop | undefined {
+    const { reference } = this;
+    for (;;) {
+      const from = reference.at;
+      if (from >= 0) this.#path.push(from);
+      const stop = reference.step(1);
+      if (this.#entered) this.#adoptFrame();
+      if (stop !== undefined) return stop;
+      const { at } = reference;
+      if (from < 0 || at <= from || this.#place(at) !== this.#place(from)) return undefined;
+    }
+  }
+
+  #place(slot: number): number {
+    return this.#offsets?.[slot] ?? slot;
+  }
+
+  /** What is in a new frame is undefined, so it may as well be what the subject has there: copies of it compare equal then. */
+  #adoptFrame(): void {
+    this.#entered = false;
+    const frame = this.#tracked.frames().at(-1);
+    if (frame === undefined) return;
+    const [low, high] = this.#extent(frame);
+    this.#lockstep.reference.memory.bytes.set(this.#lockstep.subject.memory.bytes.subarray(low, high), low);
+  }
+
+  #extent({ base, depth }: LiveFrame): [number, number] {
+    const high = Number(base - this.#lockstep.reference.memory.base);
+    return [high - depth, high];
+  }
+
+  #compareRegisters(): Finding | undefined {
+    for (let reg = 0; reg <= 10; reg++) {
+      const [expected, found] = [this.reference.register(reg), this.subject.register(reg)];
+      if (expected !== found && ((expected ^ found) & this.#tracked.definedMask(reg)) !== 0n) {
+        return { what: `r${reg}`, reference: hex(expected), subject: hex(found) };
+      }
+    }
+    return undefined;
+  }
+
+  #compareWrites(): Finding | undefined {
+    const { reference, subject } = this.#written;
+    const finding = this.#compareJournal(subject) ?? this.#compareJournal(reference);
+    subject.clear();
+    reference.clear();
+    return finding;
+  }
+
+  #compareJournal(journal: WriteJournal): Finding | undefined {
+    for (let i = 0; i < journal.length; i++) {
+      const low = journal.offset(i);
+      const high = low + journal.size(i);
+      if (high <= this.#stackLow || low >= this.#stackHigh) {
+        const finding = this.#compareBytes(low, high);
+        if (finding !== undefined) return finding;
+      } else {
+        for (const frame of this.#tracked.frames()) {
+          const [frameLow, frameHigh] = this.#extent(frame);
+          const finding = this.#compareBytes(Math.max(low, frameLow), Math.min(high, frameHigh));
+          if (finding !== undefined) return finding;
+        }
+      }
+    }
+    return undefined;
+  }
+
+  #compareBytes(low: number, high: number): Finding | undefined {
+    const expected = this.#lockstep.reference.memory;
+    const found = this.#lockstep.subject.memory;
+    for (let at = low; at < high; at++) {
+      if (expected.bytes[at] === found.bytes[at]) continue;
+      const address = expected.base + BigInt(at);
+      if (!this.#tracked.isDefined(address, 1)) continue;
+      return {
+        what: `the byte at ${hex(address)}, ${expected.describe(address).replace(", which does not allow it", "")}`,
+        reference: `0x${expected.bytes[at]!.toString(16)}`,
+        subject: `0x${found.bytes[at]!.toString(16)}`,
+      };
+    }
+    return undefined;
+  }
+
+  #compareEnds(subject: Stop | undefined, reference: Stop | undefined): Finding | undefined {
+    const [expected, found] = [stopText(reference, this.reference.at), stopText(subject, this.subject.at)];
+    const finding: Finding = { what: "stop", reference: expected, subject: found };
+    if (subject?.kind !== reference?.kind || subject === undefined || reference === undefined) return finding;
+    if (subject.kind === "returned" && reference.kind === "returned") {
+      const differing = (subject.value ^ reference.value) & this.#tracked.definedMask(0);
+      if (differing !== 0n)
+        return { what: "r0 at the end", reference: hex(reference.value), subject: hex(subject.value) };
+    }
+    if (subject.kind === "trap" && reference.kind === "trap" && !this.#sameTrap(subject, reference)) return finding;
+    return this.#compareWrites() ?? this.#compareState();
+  }
+
+  #sameTrap(subject: Trap, reference: Trap): boolean {
+    if (subject.cause !== reference.cause || subject.address !== reference.address) return false;
+    const { image, imageAddress } = this.#loaded.executable;
+    if (image === undefined || imageAddress === undefined) return subject.pc === reference.pc;
+    const offset = Number(subject.pc - imageAddress);
+    const slot = image.boundaries.findIndex((start, i) => start <= offset && offset < image.ends[i]!);
+    return slot < 0 || this.#place(slot) === this.#place(Number(reference.pc));
+  }
+
+  /** What the host sees at the end. */
+  #compareState(): Finding | undefined {
+    const [kernel, other] = [this.#lockstep.subject, this.#lockstep.reference];
+    const [result, expected] = [this.subject.result, this.reference.result];
+    for (const part of ["dataOut", "contextOut"] as const) {
+      if (!sameBytes(result[part], expected[part])) {
+        return { what: part, reference: String(expected[part]), subject: String(result[part]) };
+      }
+    }
+    const maps = kernel.maps as readonly LiveMap[];
+    const others = other.maps as readonly LiveMap[];
+    invariant(maps.length === others.length, "the same maps in both kernels");
+    for (const [i, map] of maps.entries()) {
+      const { digest, size } = others[i]!;
+      if (map.digest !== digest)
+        return { what: `keys of map '${map.name}'`, reference: `${size} keys`, subject: `${map.size} keys` };
+    }
+    if (kernel.clock.now !== other.clock.now)
+      return { what: "time", reference: String(other.clock.now), subject: String(kernel.clock.now) };
+    const [line, otherLine] = [kernel.trace.at(-1), other.trace.at(-1)];
+    if (line !== otherLine || kernel.trace.length !== other.trace.length) {
+      return {
+        what: "trace",
+        reference: `${other.trace.length} lines, … ${otherLine}`,
+        subject: `${kernel.trace.length} lines, … ${line}`,
+      };
+    }
+    return undefined;
+  }
+}
+
+function stopText(stop: Stop | undefined, at: number): string {
+  if (stop === undefined) return `goes on at instruction ${at}`;
+  if (stop.kind === "returned") return `returned ${hex(stop.value)}`;
+  if (stop.kind === "budget") return `between two instructions after ${STEP_BUDGET} steps`;
+  const where = stop.address === undefined ? "" : ` at ${hex(stop.address)}`;
+  return `trap: ${stop.cause}${where}${stop.detail === undefined ? "" : `, ${stop.detail}`}`;
+}
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}
+
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a?.length === b?.length && (a === undefined || a.every((byte, i) => byte === b![i]));
+}

@@ -1,0 +1,167 @@
+// The bridge from a loaded program to its kernel: addresses of its maps, code behind its calls, and the checks before loading.
+import {
+  BpfError,
+  type GuestCall,
+  type Host,
+  type HostCall,
+  type HostFunction,
+  helperById,
+  INSNS,
+  Mark,
+  type Memory,
+  OPS,
+  opAt,
+  type Program,
+  type Symbol,
+  type VerifiedProgram,
+} from "@bpfkit/core";
+import { CONTEXTS } from "./context/registry.ts";
+import type { HelperSite } from "./helpers/helper.ts";
+import { helperRow } from "./helpers/registry.ts";
+import type { Kernel, KernelFunction } from "./kernel.ts";
+import { ArrayMap } from "./maps/array.ts";
+import type { LiveMap } from "./maps/map.ts";
+
+/** What users supplied: helpers by number, kfuncs by name. */
+export interface UserFunctions {
+  readonly helpers: Map<number, KernelFunction>;
+  readonly kfuncs: Map<string, KernelFunction>;
+}
+
+/** @throws {BpfError} for what this program will not find when it runs, at the instruction that asks for it */
+export function checkProgram({ program, structure }: VerifiedProgram, functions: UserFunctions): void {
+  const context = CONTEXTS[program.type];
+  if (context === undefined) {
+    throw new BpfError("unsupported", `program type '${program.type}' of '${program.name}'`, {
+      expected: Object.keys(CONTEXTS).join(", "),
+    });
+  }
+  const { insns } = program;
+  for (let at = 0; at < insns.length; at++) {
+    if ((structure.marks[at]! & Mark.START) === 0) continue;
+    const kind = kindAt(program, at);
+    if (kind === "callHelper") checkHelper(program, insns.imm(at), functions, at);
+    else if (kind === "callKfunc") kfuncOf(program, insns.imm(at), functions, at);
+    else if (kind === "packetLoad" && !context.packetLoads) {
+      throw new BpfError(
+        "unsupported",
+        `a legacy packet load at instruction ${at} of ${program.type} program '${program.name}'`,
+        {
+          insn: at,
+          hint: "such loads need a socket buffer, which this program type has none of; the kernel refuses them, too",
+        },
+      );
+    }
+  }
+}
+
+function kindAt({ insns }: Program, at: number): string | undefined {
+  const row = opAt(insns, at);
+  return row < 0 ? undefined : INSNS[OPS[row]!].kind;
+}
+
+function checkHelper(program: Program, id: number, { helpers }: UserFunctions, insn?: number): void {
+  if (helpers.has(id)) return;
+  const spec = helperById(id);
+  const where = insn === undefined ? "" : ` at instruction ${insn}`;
+  const details = insn === undefined ? {} : { insn };
+  if (spec === undefined) throw new BpfError("unknown-symbol", `helper ${id}${where} of '${program.name}'`, details);
+  const row = helperRow(spec.name);
+  const name = `helper bpf_${spec.name} (${id})${where} of '${program.name}'`;
+  if (row === undefined) {
+    throw new BpfError("unsupported", name, { ...details, hint: "Kernel.registerHelper can supply it" });
+  }
+  if (row.types !== undefined && !row.types.includes(program.type)) {
+    throw new BpfError("unsupported", `${name} in a program of type ${program.type}`, {
+      ...details,
+      expected: `type ${row.types.join(" or ")}`,
+    });
+  }
+}
+
+function kfuncOf(program: Program, index: number, { kfuncs }: UserFunctions, insn?: number): KernelFunction {
+  const name = program.kfuncs[index];
+  const run = name === undefined ? undefined : kfuncs.get(name);
+  if (run !== undefined) return run;
+  const where = insn === undefined ? "" : ` at instruction ${insn}`;
+  throw new BpfError(
+    "unknown-symbol",
+    `kfunc ${name === undefined ? index : `'${name}'`}${where} of '${program.name}'`,
+    {
+      ...(insn === undefined ? {} : { insn }),
+      hint: "Kernel.defineKfunc supplies kernel functions",
+    },
+  );
+}
+
+/** What one program can reach. */
+export class ProgramHost implements Host {
+  readonly memory: Memory;
+  readonly #kernel: Kernel;
+  readonly #site: HelperSite;
+  readonly #program: Program;
+  readonly #maps: readonly LiveMap[];
+  readonly #functions: UserFunctions;
+
+  constructor(kernel: Kernel, site: HelperSite, program: Program, maps: readonly LiveMap[], functions: UserFunctions) {
+    this.memory = kernel.memory;
+    this.#kernel = kernel;
+    this.#site = site;
+    this.#program = program;
+    this.#maps = maps;
+    this.#functions = functions;
+  }
+
+  address(symbol: Symbol): bigint {
+    if (symbol.kind !== "map" && symbol.kind !== "map-value") {
+      throw new BpfError("unknown-symbol", `${symbol.kind} of '${this.#program.name}'`, { expected: "a map" });
+    }
+    const map = this.#maps[symbol.index];
+    if (map === undefined) {
+      throw new BpfError("unknown-symbol", `map ${symbol.index} of '${this.#program.name}'`, {
+        expected: `one of ${this.#maps.length}`,
+      });
+    }
+    return symbol.kind === "map" ? map.address : valueAddress(map, symbol.offset);
+  }
+
+  function(symbol: Symbol): HostFunction {
+    const kernel = this.#kernel;
+    if (symbol.kind === "kfunc") return userFunction(kernel, kfuncOf(this.#program, symbol.index, this.#functions));
+    if (symbol.kind !== "helper") throw new BpfError("unknown-symbol", `${symbol.kind} of '${this.#program.name}'`);
+    const own = this.#functions.helpers.get(symbol.id);
+    if (own !== undefined) return userFunction(kernel, own);
+    checkHelper(this.#program, symbol.id, this.#functions);
+    const { run } = helperRow(helperById(symbol.id)!.name)!;
+    const site = this.#site;
+    return (call) => run(site, call);
+  }
+}
+
+/** Direct access to a value, as the kernel allows it: in an array of one element. */
+function valueAddress(map: LiveMap, offset: number): bigint {
+  const { name, spec } = map;
+  if (!(map instanceof ArrayMap) || map.perCpu || spec.maxEntries !== 1) {
+    throw new BpfError("argument", `a direct load of the value of ${map.type} map '${name}' (ENOTSUPP)`, {
+      expected: "an array of 1 element",
+    });
+  }
+  if (offset >= spec.valueSize) {
+    throw new BpfError("argument", `offset ${offset} in the value of map '${name}' (EINVAL)`, {
+      expected: `less than ${spec.valueSize}`,
+    });
+  }
+  return map.firstValue + BigInt(offset);
+}
+
+/** Users may give negative numbers. */
+function userFunction(kernel: Kernel, run: KernelFunction): HostFunction {
+  return (call: HostCall) => {
+    const result = run(call, kernel);
+    return typeof result === "bigint" ? BigInt.asUintN(64, result) : wrapped(result);
+  };
+}
+
+function* wrapped(calls: Generator<GuestCall, bigint, bigint>): Generator<GuestCall, bigint, bigint> {
+  return BigInt.asUintN(64, yield* calls);
+}
