@@ -127,3 +127,6 @@ export {
   relax,
   type Relaxed,
 } from "./jit/relax.ts";
+
+// jit/listing.ts
+export { formatListing, type ListingNotes, notesOf } from "./jit/listing.ts";

@@ -267,6 +267,7 @@ class Run<R extends string> implements Execution {
     });
   }
 
+  /** Goes on with what a helper wants: a callback, or to return. */
   #advance({ stackPointer, returnAddress }: Pending, { done, value }: IteratorResult<GuestCall, bigint>): void {
     if (done === true) {
       this.#pending.pop();
@@ -327,11 +328,19 @@ class Run<R extends string> implements Execution {
     return GARBAGE[this.#garbage]!;
   }
 
+  /** Ends the run; helpers that still wait for a callback are closed, the innermost first. */
   #finish(stop: Stop): void {
     invariant(this.#end === undefined, "one end of a run");
     const registers = this.#abi.bpf.map((register) => this.#cpu.get(register));
     this.#end = { stop, registers, executed: this.executed };
     this.#loaded.giveCpu(this.#cpu);
+    while (this.#pending.length > 0) {
+      const { generator } = this.#pending.pop()!;
+      trapping(
+        () => generator.return(0n),
+        () => 0n,
+      );
+    }
   }
 }
 
