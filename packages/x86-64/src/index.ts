@@ -13,10 +13,17 @@ export { encode, type Mem, type OperandsOf } from "./encode.ts";
 export { decode, type Insn, operandsOf } from "./decode.ts";
 
 // row.ts
-export type { Operand, Place, Row } from "./row.ts";
+export { type Operand, type Place, ROWS, type Row } from "./row.ts";
 
 // print.ts
 export { disassemble, printInsn } from "./print.ts";
+
+// semantics.ts
+export { SEMANTICS, undefinedFlags } from "./semantics.ts";
+export type { Fields, Meaning } from "./meanings.ts";
+
+// cpu.ts
+export { createCpu, fieldsOf, X86Cpu } from "./cpu.ts";
 
 // backend.ts
 export { x86_64 } from "./backend.ts";
