@@ -1,0 +1,6 @@
+// The architectures that the command knows. Another backend is one line here.
+import type { Backend } from "@bpfkit/core";
+import { x86_64 } from "@bpfkit/x86-64";
+
+/** In the order in which they are offered. */
+export const BACKENDS: readonly Backend[] = [x86_64];

@@ -1,0 +1,143 @@
+// A program ready to run on what `--engine` asks for: one engine, or two in lockstep.
+import { BpfError, type Engine, interpreter, jit, type Trap, trust } from "@bpfkit/core";
+import { Kernel, type LoadedProgram, Lockstep, type RunResult } from "@bpfkit/kernel";
+import type { ObjectProgram } from "@bpfkit/object";
+import { BACKENDS } from "./backends.ts";
+import { type SourceLine, sourceLineOf } from "./lines.ts";
+import type { MapElement } from "./map-file.ts";
+
+/** What `--engine` takes. */
+export const ENGINES: readonly string[] = ["interpreter", ...BACKENDS.map(({ arch }) => arch), "all"];
+
+/** How to set a session up. */
+export interface SessionOptions {
+  /** One of {@link ENGINES}; `all` runs the interpreter and machine code in lockstep. */
+  readonly engine: string;
+  /** What the maps hold before the first run. */
+  readonly maps?: ReadonlyMap<string, readonly MapElement[]>;
+  readonly cpus?: number;
+  readonly seed?: number;
+  /** Most instructions of one run. */
+  readonly budget?: number;
+  readonly repeat?: number;
+}
+
+/** What goes into a run. */
+export interface Input {
+  readonly data?: Uint8Array;
+  readonly context?: Uint8Array;
+  readonly cpu?: number;
+}
+
+/** One engine and what it ran with. */
+export interface Lane {
+  readonly name: string;
+  readonly kernel: Kernel;
+  readonly loaded: LoadedProgram;
+}
+
+/** What was compared, where two engines ran. */
+export interface Comparison {
+  /** Places where a BPF instruction begins that both engines came to, and were compared at. */
+  readonly boundaries: number;
+  /** BPF instructions executed, each of which begins at such a place. */
+  readonly instructions: number;
+}
+
+/** A program that can be run again and again; maps keep what runs leave in them. */
+export interface Session {
+  /** The engines, the interpreter first. */
+  readonly lanes: readonly Lane[];
+  /** Instructions executed so far by each lane, in its own unit. */
+  readonly executed: readonly number[];
+  readonly comparison: Comparison | undefined;
+  /** Runs once; a result for each lane. @throws {BpfError} `divergence` where two engines differ, `argument` for input a kernel refuses */
+  run(input: Input): readonly RunResult[];
+}
+
+/** Loads a program. @throws {BpfError} what trusting and loading it can throw */
+export function openSession(program: ObjectProgram, options: SessionOptions): Session {
+  const trusted = trust(program);
+  const setup = (kernel: Kernel): void => fillMaps(kernel, program, options.maps ?? new Map());
+  const common = {
+    setup,
+    ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
+    ...(options.seed === undefined ? {} : { seed: options.seed }),
+  };
+  const limits = {
+    ...(options.budget === undefined ? {} : { budget: options.budget }),
+    ...(options.repeat === undefined ? {} : { repeat: options.repeat }),
+  };
+  if (options.engine === "all") return lockstepSession(new Lockstep({ ...common, engine: jit(BACKENDS[0]!), disassemble: BACKENDS[0]!.disassemble }), trusted, limits);
+  const kernel = new Kernel({ ...common, engine: engineNamed(options.engine) });
+  setup(kernel);
+  const loaded = kernel.load(trusted);
+  const executed = [0];
+  return {
+    lanes: [{ name: options.engine, kernel, loaded }],
+    executed,
+    comparison: undefined,
+    run(input) {
+      const result = loaded.run({ ...input, ...limits });
+      executed[0]! += result.executed;
+      return [result];
+    },
+  };
+}
+
+function lockstepSession(lockstep: Lockstep, trusted: ReturnType<typeof trust>, limits: { readonly budget?: number }): Session {
+  const program = lockstep.load(trusted);
+  return {
+    lanes: [
+      { name: "interpreter", kernel: lockstep.reference, loaded: program.reference },
+      { name: lockstep.subject.engine.name, kernel: lockstep.subject, loaded: program.subject },
+    ],
+    get executed() {
+      return [lockstep.counts.instructions, lockstep.counts.subjectInstructions];
+    },
+    get comparison() {
+      return lockstep.counts;
+    },
+    run(input) {
+      const result = program.run({ ...input, ...limits });
+      if (result.difference !== undefined) {
+        throw new BpfError("divergence", "the engines differ", { insn: result.difference.at, listing: result.difference.listing });
+      }
+      if (result.undefinedUse !== undefined) {
+        throw new BpfError("divergence", "the program lets an undefined value decide, so there is nothing to compare");
+      }
+      return [result.reference, result.subject];
+    },
+  };
+}
+
+function engineNamed(name: string): Engine {
+  const backend = BACKENDS.find(({ arch }) => arch === name);
+  return backend === undefined ? interpreter : jit(backend);
+}
+
+function fillMaps(kernel: Kernel, program: ObjectProgram, contents: ReadonlyMap<string, readonly MapElement[]>): void {
+  for (const spec of program.maps) kernel.createMap(spec);
+  for (const [name, elements] of contents) {
+    const map = kernel.map(name);
+    for (const { key, value } of elements) map.update(key, value);
+  }
+}
+
+/** The slot of the BPF instruction that a trap of a lane happened in; undefined where it is in none. */
+export function slotOf({ loaded: { executable } }: Lane, { pc }: Trap): number | undefined {
+  const { image, imageAddress } = executable;
+  if (image === undefined || imageAddress === undefined) return Number(pc);
+  const offset = Number(pc - imageAddress);
+  const slot = image.boundaries.findIndex((start, i) => start <= offset && offset < image.ends[i]!);
+  return slot < 0 ? undefined : slot;
+}
+
+/** A trap in words: `insn 12: prog.c:30: load of 4 bytes at 0x…: 8 bytes past the end of …`. */
+export function describeTrap(lane: Lane, trap: Trap): string {
+  const slot = slotOf(lane, trap);
+  const line: SourceLine | undefined = slot === undefined ? undefined : sourceLineOf(lane.loaded.program.program, slot);
+  const place = `${slot === undefined ? "" : `insn ${slot}: `}${line === undefined ? "" : `${line.file}:${line.line}: `}`;
+  const access = trap.address === undefined ? "" : ` of ${trap.size ?? 0} bytes at 0x${trap.address.toString(16)}`;
+  return `${place}${trap.cause}${access}${trap.detail === undefined ? "" : `: ${trap.detail}`}`;
+}
