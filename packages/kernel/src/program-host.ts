@@ -5,6 +5,7 @@ import {
   type Host,
   type HostCall,
   type HostFunction,
+  type Symbol as HostSymbol,
   helperById,
   INSNS,
   Mark,
@@ -12,7 +13,6 @@ import {
   OPS,
   opAt,
   type Program,
-  type Symbol,
   type VerifiedProgram,
 } from "@bpfkit/core";
 import { CONTEXTS } from "./context/registry.ts";
@@ -112,7 +112,7 @@ export class ProgramHost implements Host {
     this.#functions = functions;
   }
 
-  address(symbol: Symbol): bigint {
+  address(symbol: HostSymbol): bigint {
     if (symbol.kind !== "map" && symbol.kind !== "map-value") {
       throw new BpfError("unknown-symbol", `${symbol.kind} of '${this.#program.name}'`, { expected: "a map" });
     }
@@ -125,7 +125,7 @@ export class ProgramHost implements Host {
     return symbol.kind === "map" ? map.address : valueAddress(map, symbol.offset);
   }
 
-  function(symbol: Symbol): HostFunction {
+  function(symbol: HostSymbol): HostFunction {
     const kernel = this.#kernel;
     if (symbol.kind === "kfunc") return userFunction(kernel, kfuncOf(this.#program, symbol.index, this.#functions));
     if (symbol.kind !== "helper") throw new BpfError("unknown-symbol", `${symbol.kind} of '${this.#program.name}'`);

@@ -12,14 +12,12 @@ export class ArrayMap extends LiveMap {
   constructor(site: MapSite, spec: MapSpec, type: string, perCpu: boolean) {
     super(site, spec, type, perCpu);
     this.#stride = (spec.valueSize + 7) & ~7;
-    this.#values = Array.from({ length: this.lanes }, (_, cpu) =>
-      site.memory.allocate(
-        "data",
-        this.#stride * spec.maxEntries,
-        `values of map '${spec.name}'${perCpu ? ` on cpu ${cpu}` : ""}`,
-        this.access,
-      ),
-    );
+    try {
+      this.#values = this.allocate(this.#stride * spec.maxEntries, this.owners(`values of map '${spec.name}'`));
+    } catch (error) {
+      site.memory.free(this.object);
+      throw error;
+    }
     if (spec.initial !== undefined) {
       for (const { address } of this.#values) site.memory.write(address, spec.initial);
     }

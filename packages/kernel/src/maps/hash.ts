@@ -126,19 +126,15 @@ export class HashMap extends LiveMap {
 
   /** Zeroed memory for an element, undefined when there is no room. */
   #make(key: Uint8Array): Element | undefined {
-    const { memory } = this.site;
-    const values: Allocation[] = [];
     try {
-      for (let lane = 0; lane < this.lanes; lane++) {
-        const owner = `value of map '${this.name}' key ${hex(key)}${this.perCpu ? ` on cpu ${lane}` : ""}`;
-        values.push(memory.allocate("data", this.spec.valueSize, owner, this.access));
-      }
+      return {
+        key,
+        values: this.allocate(this.spec.valueSize, this.owners(`value of map '${this.name}' key ${hex(key)}`)),
+      };
     } catch (error) {
-      for (const allocation of values) memory.free(allocation);
       if (error instanceof BpfError && error.code === "limit") return undefined;
       throw error;
     }
-    return { key, values };
   }
 
   #fill({ values }: Element, bytes: Uint8Array, at: number, cpu: number): void {

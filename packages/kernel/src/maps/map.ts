@@ -84,12 +84,13 @@ export abstract class LiveMap implements KernelMap {
   readonly spec: MapSpec;
   readonly type: string;
   readonly perCpu: boolean;
-  readonly address: bigint;
   /** Changes with every change of the set of keys and its order; equal histories have equal digests. */
   digest = 0x811c9dc5;
   protected readonly site: MapSite;
   /** Values of one element: 1, or one per CPU. */
   protected readonly lanes: number;
+  /** The stand-in for the kernel's `struct bpf_map`. */
+  protected readonly object: Allocation;
 
   constructor(site: MapSite, spec: MapSpec, type: string, perCpu: boolean) {
     this.site = site;
@@ -97,7 +98,7 @@ export abstract class LiveMap implements KernelMap {
     this.type = type;
     this.perCpu = perCpu;
     this.lanes = perCpu ? site.cpus : 1;
-    this.address = site.memory.allocate("data", OBJECT_SIZE, `map '${spec.name}'`, 0).address;
+    this.object = site.memory.allocate("data", OBJECT_SIZE, `map '${spec.name}'`, 0);
   }
 
   abstract get size(): number;
@@ -121,6 +122,10 @@ export abstract class LiveMap implements KernelMap {
 
   get name(): string {
     return this.spec.name;
+  }
+
+  get address(): bigint {
+    return this.object.address;
   }
 
   lookup(key: Uint8Array, cpu = 0): Uint8Array | undefined {
@@ -172,6 +177,11 @@ export abstract class LiveMap implements KernelMap {
     );
   }
 
+  /** Names of the memory of `what`, one per lane. */
+  protected owners(what: string): string[] {
+    return Array.from({ length: this.lanes }, (_, cpu) => (this.perCpu ? `${what} on cpu ${cpu}` : what));
+  }
+
   /** Copies an update's value into place; `lane` says which of the values in a row it is. */
   protected store(address: bigint, values: Uint8Array, valueAt: number, lane: number): void {
     const { memory } = this.site;
@@ -188,6 +198,20 @@ export abstract class LiveMap implements KernelMap {
     this.digest = digest >>> 0;
   }
 
+  /** Zeroed memory for values, one for each owner; nothing is taken when there is no room for all. @throws {BpfError} `limit` */
+  protected allocate(size: number, owners: readonly string[]): Allocation[] {
+    const { memory } = this.site;
+    const made: Allocation[] = [];
+    try {
+      for (const owner of owners) made.push(memory.allocate("data", size, owner, this.access));
+      return made;
+    } catch (error) {
+      for (const allocation of made) memory.free(allocation);
+      throw error;
+    }
+  }
+
+  /** Gives memory back once no run can hold a pointer into it. */
   protected free(allocations: readonly Allocation[]): void {
     this.site.rcu.defer(() => {
       for (const allocation of allocations) this.site.memory.free(allocation);
