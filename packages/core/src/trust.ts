@@ -92,7 +92,9 @@ function checkSubprog(program: Program, structure: Structure, name: string, end:
   }
   const kind = kindOf(opAt(insns, last));
   if (kind !== "exit" && kind !== "jump" && kind !== "gotox") {
-    throw refusal(program, last, `subprogram ${name} runs past its end at slot ${end}`, { expected: "`exit` or a jump as its last instruction" });
+    throw refusal(program, last, `subprogram ${name} runs past its end at slot ${end}`, {
+      expected: "`exit` or a jump as its last instruction",
+    });
   }
 }
 
@@ -114,7 +116,8 @@ function checkFields(program: Program, i: number, op: number): void {
     throw refusal(program, i, `${what} in ${OPS[op]}, which does not use it`, { expected: "0" });
   }
   const kind = kindOf(op);
-  const written = kind === "atomic" ? (insns.imm(i) & FETCH && insns.imm(i) !== CMPXCHG ? insns.src(i) : -1) : WRITES_DST.has(kind) ? insns.dst(i) : -1;
+  const written =
+    kind === "atomic" ? (insns.imm(i) & FETCH && insns.imm(i) !== CMPXCHG ? insns.src(i) : -1) : WRITES_DST.has(kind) ? insns.dst(i) : -1;
   if (written === FRAME_POINTER) throw refusal(program, i, "r10 is the frame pointer and cannot be written", { expected: "r0..r9" });
   if (kind === "loadImm64") {
     const isMap = insns.src(i) !== 0 && insns.src(i) !== PSEUDO_BTF && insns.src(i) !== PSEUDO_FUNC;

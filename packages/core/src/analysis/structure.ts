@@ -86,7 +86,12 @@ export function structureOf(program: Program): Structure {
 
 type Shape = Omit<SubprogInfo, "tailCallReachable">;
 
-function shapeOf(insns: Insns, start: number, end: number, subprogAt: (index: number) => number): Omit<Shape, "name" | "start" | "end" | "stackDepth"> {
+function shapeOf(
+  insns: Insns,
+  start: number,
+  end: number,
+  subprogAt: (index: number) => number,
+): Omit<Shape, "name" | "start" | "end" | "stackDepth"> {
   const calls = new Set<number>();
   const callbacks = new Set<number>();
   let registers = 0;

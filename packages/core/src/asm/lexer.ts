@@ -2,7 +2,12 @@
 import { BpfError, type ErrorCode, type ErrorDetails } from "../errors.ts";
 
 /** What kind of token a lexer stands on. */
-export const Token: { readonly END: 0; readonly IDENT: 1; readonly NUMBER: 2; readonly PUNCT: 3 } = { END: 0, IDENT: 1, NUMBER: 2, PUNCT: 3 };
+export const Token: { readonly END: 0; readonly IDENT: 1; readonly NUMBER: 2; readonly PUNCT: 3 } = {
+  END: 0,
+  IDENT: 1,
+  NUMBER: 2,
+  PUNCT: 3,
+};
 
 /** Longest number that is looked at: no 64-bit value needs more characters. */
 const MAX_DIGITS = 24;
@@ -79,7 +84,13 @@ export class Lexer {
     this.start = at;
     this.end = at;
     const spaced = at === this.#lineStart || source.charCodeAt(at - 1) <= SPACE;
-    if (at >= source.length || c === NEWLINE || c === SEMICOLON || (c === HASH && spaced) || (c === SLASH && source.charCodeAt(at + 1) === SLASH)) {
+    if (
+      at >= source.length ||
+      c === NEWLINE ||
+      c === SEMICOLON ||
+      (c === HASH && spaced) ||
+      (c === SLASH && source.charCodeAt(at + 1) === SLASH)
+    ) {
       this.kind = Token.END;
       return;
     }
@@ -116,7 +127,8 @@ export class Lexer {
     if (end - at > MAX_DIGITS) throw this.error(`a number of ${end - at} characters`, { expected: "at most 64 bits" });
     const text = source.slice(at, end);
     const value = Number(text);
-    if (!/^(?:\d+|0[xX][0-9a-fA-F]+)$/.test(text)) throw this.error(`\`${text}\` is no number`, { expected: "digits, or 0x and hex digits" });
+    if (!/^(?:\d+|0[xX][0-9a-fA-F]+)$/.test(text))
+      throw this.error(`\`${text}\` is no number`, { expected: "digits, or 0x and hex digits" });
     this.value = Number.isSafeInteger(value) ? value : BigInt(text);
   }
 
@@ -145,7 +157,14 @@ export class Lexer {
 }
 
 /** An error that shows the line of `source` with a caret under `start..end`. */
-export function errorAt(source: string, start: number, end: number, message: string, details: ErrorDetails = {}, code: ErrorCode = "syntax"): BpfError {
+export function errorAt(
+  source: string,
+  start: number,
+  end: number,
+  message: string,
+  details: ErrorDetails = {},
+  code: ErrorCode = "syntax",
+): BpfError {
   const lineStart = source.lastIndexOf("\n", start - 1) + 1;
   const newline = source.indexOf("\n", start);
   const lineEnd = newline < 0 ? source.length : newline;
@@ -154,7 +173,10 @@ export function errorAt(source: string, start: number, end: number, message: str
   const from = Math.max(lineStart, start - WINDOW);
   const to = Math.min(lineEnd, start + WINDOW);
   const prefix = `  ${line}:  ${from > lineStart ? "…" : ""}`;
-  const shown = source.slice(from, to).replace(/[^ -~]/g, " ").trimEnd();
+  const shown = source
+    .slice(from, to)
+    .replace(/[^ -~]/g, " ")
+    .trimEnd();
   const width = Math.max(1, Math.min(end, to) - start);
   const listing = `${prefix}${shown}${to < lineEnd ? "…" : ""}\n${" ".repeat(prefix.length + start - from)}${"^".repeat(width)}`;
   return new BpfError(code, message, { offset: start, line, column: start - lineStart + 1, listing, ...details });

@@ -38,7 +38,8 @@ export function formatProgram(program: Program, options: FormatOptions = {}): st
   const names = namesOf(program);
   const { targets, called } = targetsOf(insns);
   const local = dialect === "bpfkit" && labels ? targets : undefined;
-  const label = options.label ?? (dialect === "llvm" ? symbols(names) : (slot) => names.get(slot) ?? (local?.has(slot) ? `L${slot}` : undefined));
+  const label =
+    options.label ?? (dialect === "llvm" ? symbols(names) : (slot) => names.get(slot) ?? (local?.has(slot) ? `L${slot}` : undefined));
   const print: PrintOptions = { ...options, program, label };
   const digits = dialect === "llvm" ? 8 : String(insns.length).length + 2;
   const gap = dialect === "llvm" ? "\t" : dialect === "kernel" ? " " : "  ";
@@ -65,7 +66,8 @@ function namesOf({ insns, subprogs, kfuncs }: Program): ReadonlyMap<number, stri
   const taken = new Set<string>(["pc", "kfunc", ...kfuncs]);
   const names = new Map<number, string>();
   for (const { name, start } of subprogsOf(insns, subprogs)) {
-    const fits = isName(name) && !name.startsWith(".") && !/^[rw]\d+$/.test(name) && !/^L\d+$/.test(name) && helperByName(name) === undefined;
+    const fits =
+      isName(name) && !name.startsWith(".") && !/^[rw]\d+$/.test(name) && !/^L\d+$/.test(name) && helperByName(name) === undefined;
     const chosen = fits && !taken.has(name) ? name : `sub_${start}`;
     taken.add(chosen);
     names.set(start, chosen);

@@ -374,12 +374,14 @@ class Parser {
       switch (field) {
         case "rD":
         case "wD":
-          if (dst >= 0 && dst !== value) throw this.#errorAt(at, `${this.#text(at)} cannot stand here`, { expected: `${field[0]}${dst} again` });
+          if (dst >= 0 && dst !== value)
+            throw this.#errorAt(at, `${this.#text(at)} cannot stand here`, { expected: `${field[0]}${dst} again` });
           dst = Number(value);
           break;
         case "rS":
         case "wS":
-          if (sourceSet && src !== value) throw this.#errorAt(at, `${this.#text(at)} cannot stand here`, { expected: `${field[0]}${src} again` });
+          if (sourceSet && src !== value)
+            throw this.#errorAt(at, `${this.#text(at)} cannot stand here`, { expected: `${field[0]}${src} again` });
           src = Number(value);
           sourceSet = true;
           break;
@@ -388,7 +390,9 @@ class Parser {
           break;
         case "K":
           if (op === "lddw") [imm, high] = this.#wide(at);
-          else imm = this.#number(at, -0x8000_0000, this.#opcode >= 0 || isNarrow(row) ? 0xffff_ffff : 0x7fff_ffff, "a 32-bit immediate", row) | 0;
+          else
+            imm =
+              this.#number(at, -0x8000_0000, this.#opcode >= 0 || isNarrow(row) ? 0xffff_ffff : 0x7fff_ffff, "a 32-bit immediate", row) | 0;
           break;
         case "Q":
           [imm, high] = this.#wide(at);
@@ -436,7 +440,12 @@ class Parser {
   #wide(at: number): [low: number, high: number] {
     const value = BigInt(this.#values[at]!);
     if (value < MIN64 || value > MAX64) {
-      throw this.#errorAt(at, `${this.#text(at)} does not fit 64 bits`, { expected: "-0x8000000000000000..0xffffffffffffffff" }, "out-of-range");
+      throw this.#errorAt(
+        at,
+        `${this.#text(at)} does not fit 64 bits`,
+        { expected: "-0x8000000000000000..0xffffffffffffffff" },
+        "out-of-range",
+      );
     }
     return [Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n))];
   }
@@ -445,7 +454,16 @@ class Parser {
     const name = this.#text(at);
     const maps = this.#options.maps ?? [];
     const index = maps.findIndex((map) => map.name === name);
-    if (index < 0) throw this.#errorAt(at, `map ${name} is unknown`, known("maps", maps.map((map) => map.name)), "unknown-symbol");
+    if (index < 0)
+      throw this.#errorAt(
+        at,
+        `map ${name} is unknown`,
+        known(
+          "maps",
+          maps.map((map) => map.name),
+        ),
+        "unknown-symbol",
+      );
     return index;
   }
 
@@ -514,7 +532,9 @@ class Parser {
 
   #declare(slot: number, name: string, start: number, end: number): void {
     if (this.#declared.has(slot)) {
-      throw errorAt(this.#lexer.source, start, end, `subprogram ${this.#declared.get(slot)} begins here as well`, { expected: "one `.subprog`" });
+      throw errorAt(this.#lexer.source, start, end, `subprogram ${this.#declared.get(slot)} begins here as well`, {
+        expected: "one `.subprog`",
+      });
     }
     this.#declared.set(slot, name);
   }

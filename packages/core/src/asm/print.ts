@@ -115,7 +115,8 @@ export function printInsn(insns: Insns, at: number, options: PrintOptions = {}):
         const name = options.label?.(target);
         if (name !== undefined && dialect === "llvm") symbol = ` <${name}>`;
         if (name !== undefined && dialect === "bpfkit") text += name;
-        else text += (kind === "callSubprog" || (dialect === "kernel" && kind !== "loadImm64") ? "pc" : "") + plus(target - at - 1, distance);
+        else
+          text += (kind === "callSubprog" || (dialect === "kernel" && kind !== "loadImm64") ? "pc" : "") + plus(target - at - 1, distance);
         break;
       }
     }

@@ -63,5 +63,8 @@ function kernelSpelling({ kind, text }: InsnRow): string {
   return text
     .replace(/\bw(?=[S0])/g, "r")
     .replace("atomic_fetch", `atomic${wide}_fetch`)
-    .replace(/(cmp)?xchg(?:32_32|_64)\(rD \+ O/, (_, compare: string | undefined) => `atomic${wide}_${compare ?? ""}xchg((u${wide || "32"} *)(rD + O)`);
+    .replace(
+      /(cmp)?xchg(?:32_32|_64)\(rD \+ O/,
+      (_, compare: string | undefined) => `atomic${wide}_${compare ?? ""}xchg((u${wide || "32"} *)(rD + O)`,
+    );
 }

@@ -90,7 +90,9 @@ for (const [row, { src, off, imm, kind, text }] of ROWS.entries()) {
   NAMES_DST[row] = Number(has("rD", "wD"));
   NAMES_SRC[row] = Number(has("rS", "wS"));
   RESERVED0[row] =
-    (has("rD", "wD") ? 0 : 0x0f00) | (has("rS", "wS") || src !== undefined ? 0 : 0xf000) | (has("O", "L") || off !== undefined ? 0 : -0x10000);
+    (has("rD", "wD") ? 0 : 0x0f00) |
+    (has("rS", "wS") || src !== undefined ? 0 : 0xf000) |
+    (has("O", "L") || off !== undefined ? 0 : -0x10000);
   RESERVED1[row] = has("K", "Q", "LL", "A", "B") || imm !== undefined ? 0 : -1;
   USES_HIGH[row] = Number(has("Q", "H"));
   IMPLIED[row] = (IMPLIED_BY_KIND[kind] ?? 0) | (/\b[rw]0\b/.test(text) ? 1 : 0);
