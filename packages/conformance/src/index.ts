@@ -1,1 +1,7 @@
-export {};
+// The public surface of @bpfkit/conformance: explicit names, grouped by the file that defines them.
+
+// generate.ts
+export { type GenerateOptions, generateProgram, isSelfContained } from "./generate.ts";
+
+// random.ts
+export { Random } from "./random.ts";
