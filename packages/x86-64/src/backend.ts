@@ -2,6 +2,7 @@
 import { type Backend, BpfError, defineBackend, invariant } from "@bpfkit/core";
 import { abi } from "./abi.ts";
 import { Assembler, BRANCHES, writeBranch, writeInt } from "./assembler.ts";
+import { createCpu } from "./cpu.ts";
 import { ALU_LOWERING } from "./lower/alu.ts";
 import { ATOMIC_LOWERING } from "./lower/atomic.ts";
 import { CALL_LOWERING } from "./lower/call.ts";
@@ -37,9 +38,7 @@ export const x86_64: Backend<Reg> = defineBackend<Reg, Assembler>({
   writeBranch,
   relocate,
   disassemble,
-  createCpu: () => {
-    throw new BpfError("unsupported", "no CPU yet");
-  },
+  createCpu,
 });
 
 /** `rel32`: the distance from behind the field. `abs32s`: 32 bits that the CPU extends. `abs64`: all of it. */
