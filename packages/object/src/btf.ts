@@ -258,13 +258,14 @@ export class Btf {
   }
 
   #at(id: number): number {
-    if (!(id >= 0 && id < this.count)) {
+    const at = this.#offsets[id];
+    if (at === undefined) {
       throw new BpfError("malformed", `BTF type ${id}`, {
         offset: this.#types.start,
         expected: `an id below ${this.count}`,
       });
     }
-    return this.#offsets[id]!;
+    return at;
   }
 
   #kind(id: number): number {

@@ -8,7 +8,7 @@ const MAX_CHAIN = 64;
 /** Characters of a name. */
 const MAX_NAME = 512;
 /** Characters and entries that one text is made of; what does not fit is printed as "…". */
-const ROOM = 1 << 20;
+const ROOM = 1 << 18;
 
 interface Context {
   readonly btf: Btf;

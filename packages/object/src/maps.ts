@@ -45,7 +45,7 @@ export function readMaps(elf: Elf, btf: Btf | undefined, objectName: string, bud
   for (const section of elf.sections) {
     if (section.name === ".maps" && section.size > 0) {
       const byOffset = new Map<number, number>();
-      for (const map of readDefinitions(elf, section, btf, budget)) byOffset.set(map.offset, list.push(map) - 1);
+      for (const map of readDefinitions(section, btf, budget)) byOffset.set(map.offset, list.push(map) - 1);
       definitions.set(section.index, byOffset);
     } else if (section.size > 0 && (section.name === "maps" || section.name.startsWith("maps/"))) {
       throw new BpfError("unsupported", `map definitions of before BTF in section ${section.name}`, {
@@ -104,7 +104,7 @@ export function dataMapName(objectName: string, section: string): string {
   return `${prefix}${section.slice(0, reserved)}`.replaceAll(/[^A-Za-z0-9_.]/g, "_");
 }
 
-function readDefinitions(elf: Elf, section: ElfSection, btf: Btf | undefined, budget: Budget): ObjectMap[] {
+function readDefinitions(section: ElfSection, btf: Btf | undefined, budget: Budget): ObjectMap[] {
   const id = btf?.find(".maps", "datasec");
   if (btf === undefined || id === undefined) {
     throw new BpfError(

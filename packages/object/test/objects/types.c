@@ -5,8 +5,8 @@
 #define decl(name) __attribute__((btf_decl_tag(name)))
 
 enum small { MINUS = -1, ZERO, ONE };
-enum wide : __u64 { HUGE = 0x123456789abcdef0ull };
-enum wide_signed : __s64 { LOW = -0x7000000000000000ll };
+enum wide { HUGE = 0x123456789abcdef0ull };
+enum wide_signed { LOW = -0x7000000000000000ll };
 struct forward;
 union overlay {
   __u32 word;
