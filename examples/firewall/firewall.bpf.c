@@ -102,7 +102,7 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, REASONS);
-    __type(key, __u32);
+    __type(key, enum reason);
     __type(value, struct traffic);
 } verdicts SEC(".maps");
 
@@ -199,7 +199,7 @@ static long skip_extension(__u32 step, void *context)
     return 0;
 }
 
-static __always_inline int read_ipv4(struct packet *packet)
+static __always_inline enum reason read_ipv4(struct packet *packet)
 {
     struct iphdr *ip;
     __u32 length, total;
@@ -221,7 +221,7 @@ static __always_inline int read_ipv4(struct packet *packet)
     return PASSED;
 }
 
-static __always_inline int read_ipv6(struct packet *packet)
+static __always_inline enum reason read_ipv6(struct packet *packet)
 {
     struct ipv6hdr *ip;
 
@@ -235,7 +235,7 @@ static __always_inline int read_ipv6(struct packet *packet)
 }
 
 /* Turns an ICMP echo request into its answer: addresses change places, the checksum follows the changed type. */
-static __noinline int answer_ping(struct xdp_md *xdp, __u32 at)
+static __noinline enum reason answer_ping(struct xdp_md *xdp, __u32 at)
 {
     void *end = (void *)(long)xdp->data_end;
     void *data = (void *)(long)xdp->data;
@@ -267,7 +267,7 @@ static __noinline int answer_ping(struct xdp_md *xdp, __u32 at)
 }
 
 /* Looks at the transport header: its destination port has to be allowed. */
-static __always_inline int read_transport(struct packet *packet)
+static __always_inline enum reason read_transport(struct packet *packet)
 {
     struct port port = {.protocol = packet->protocol};
     struct rule *rule;
@@ -308,13 +308,13 @@ static __noinline void count_source(struct address *source, __u64 bytes)
     __sync_fetch_and_add(&traffic->bytes, bytes);
 }
 
-static __always_inline int inspect(struct packet *packet, __u64 bytes)
+static __always_inline enum reason inspect(struct packet *packet, __u64 bytes)
 {
     struct ethhdr *eth;
     struct rule *rule;
     __be16 type;
     __u32 network;
-    int reason;
+    enum reason reason;
 
     if (!read(packet, sizeof(*eth), &eth))
         return MALFORMED;
@@ -358,7 +358,7 @@ int firewall(struct xdp_md *xdp)
 {
     struct packet packet = {.xdp = xdp};
     __u64 bytes = xdp->data_end - xdp->data;
-    __u32 reason = inspect(&packet, bytes);
+    enum reason reason = inspect(&packet, bytes);
     struct traffic *verdict = bpf_map_lookup_elem(&verdicts, &reason);
 
     __sync_fetch_and_add(&packets_seen, 1);

@@ -31,7 +31,9 @@ function decode(btf: Btf, id: number, bytes: Uint8Array, depth: number): Value {
     case "array": {
       const size = btf.size(type.element);
       const length = size === 0 ? 0 : Math.min(type.length, Math.floor(bytes.length / size));
-      return Array.from({ length }, (_, i) => decode(btf, type.element, bytes.subarray(i * size, (i + 1) * size), depth + 1));
+      return Array.from({ length }, (_, i) =>
+        decode(btf, type.element, bytes.subarray(i * size, (i + 1) * size), depth + 1),
+      );
     }
     case "struct":
     case "union": {
@@ -39,7 +41,8 @@ function decode(btf: Btf, id: number, bytes: Uint8Array, depth: number): Value {
       for (const { name, type: member, bitOffset, bitSize } of type.members) {
         const start = bitOffset >>> 3;
         if (name !== "" && bitSize > 0) members.push([name, integer(bytes, bitOffset, bitSize, false)]);
-        else if (name !== "") members.push([name, decode(btf, member, bytes.subarray(start, start + btf.size(member)), depth + 1)]);
+        else if (name !== "")
+          members.push([name, decode(btf, member, bytes.subarray(start, start + btf.size(member)), depth + 1)]);
       }
       return Object.fromEntries(members);
     }
@@ -61,7 +64,8 @@ function decode(btf: Btf, id: number, bytes: Uint8Array, depth: number): Value {
 
 function integer(bytes: Uint8Array, bit: number, bits: number, signed: boolean): bigint {
   let value = 0n;
-  for (let i = Math.min(bytes.length, (bit + bits + 7) >>> 3) - 1; i >= bit >>> 3; i--) value = (value << 8n) | BigInt(bytes[i]!);
+  for (let i = Math.min(bytes.length, (bit + bits + 7) >>> 3) - 1; i >= bit >>> 3; i--)
+    value = (value << 8n) | BigInt(bytes[i]!);
   value >>= BigInt(bit & 7);
   return signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
 }

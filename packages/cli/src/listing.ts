@@ -71,40 +71,50 @@ export function listImage(
   });
 }
 
-/** Widths of the columns and what is in them. */
+/** Which columns there are. */
 export interface ColumnOptions {
   readonly source: boolean;
   readonly raw: boolean;
 }
 
-const SOURCE_WIDTH = 46;
-const BPF_WIDTH = 38;
-const RAW_WIDTH = 30;
+/** Wider columns are cut. */
+const WIDEST = { source: 48, bpf: 40 };
 
-/** Prints the groups in columns: source (if asked for), BPF, machine code. */
+/** Prints the groups in columns as wide as they need: source (if asked for), BPF, machine code. */
 export function formatGroups(groups: readonly Group[], { source, raw }: ColumnOptions): string {
-  let text = "";
-  for (const { role, bpf, code } of groups) {
-    for (let row = 0; row < Math.max(bpf.length, code.length); row++) {
-      const left = bpf[row];
-      const right = code[row];
-      const line = left?.source === undefined ? "" : `${left.source.line}: ${left.source.text}`;
-      const insn = left === undefined ? (row === 0 && role !== "body" ? `; ${role}` : "") : `${left.slot}: ${left.text}`;
-      const columns = [
-        ...(source ? [fit(line, SOURCE_WIDTH)] : []),
-        fit(insn, BPF_WIDTH),
-        right === undefined ? "" : formatCode(right, raw),
-      ];
-      text += `${columns.join("  ").trimEnd()}\n`;
-    }
-  }
-  return text;
+  const rows = groups.flatMap((group) =>
+    Array.from({ length: Math.max(group.bpf.length, group.code.length) }, (_, row) => ({
+      source: sourceText(group.bpf[row]?.source),
+      bpf: row === 0 && group.role !== "body" ? `; ${group.role}` : bpfText(group.bpf[row]),
+      code: group.code[row],
+    })),
+  );
+  const widest = (column: "source" | "bpf") =>
+    Math.min(WIDEST[column], Math.max(0, ...rows.map((row) => row[column].length)));
+  const widths = {
+    source: widest("source"),
+    bpf: widest("bpf"),
+    bytes: 3 * Math.max(0, ...rows.map(({ code }) => code?.bytes.length ?? 0)),
+  };
+  return rows
+    .map((row) => {
+      const left = [...(source ? [fit(row.source, widths.source)] : []), fit(row.bpf, widths.bpf)];
+      return `${[...left, row.code === undefined ? "" : codeText(row.code, raw, widths.bytes)].join("  ").trimEnd()}\n`;
+    })
+    .join("");
 }
 
-function formatCode({ offset, bytes, text, note }: CodeLine, raw: boolean): string {
-  const place = offset.toString(16).padStart(4, "0");
-  const shown = raw ? `${fit(hexBytes(bytes), RAW_WIDTH)}  ` : "";
-  return `${place}  ${shown}${text}${note === undefined ? "" : `  ; ${note}`}`;
+function sourceText(source: SourceLine | undefined): string {
+  return source === undefined ? "" : `${source.line}: ${source.text}`;
+}
+
+function bpfText(line: BpfLine | undefined): string {
+  return line === undefined ? "" : `${line.slot}: ${line.text}`;
+}
+
+function codeText({ offset, bytes, text, note }: CodeLine, raw: boolean, width: number): string {
+  const encoded = raw ? `${hexBytes(bytes).padEnd(width)} ` : "";
+  return `${offset.toString(16).padStart(4, "0")}  ${encoded}${text}${note === undefined ? "" : `  ; ${note}`}`;
 }
 
 /** Exactly so wide, cut with an ellipsis where it is longer. */

@@ -46,7 +46,9 @@ export function mapsToJson(maps: readonly DumpedMap[]): unknown {
     entries: entries.map(({ key, values, decodedKey, decodedValues }) => ({
       key: hexBytes(key, ""),
       values: values.map((value) => hexBytes(value, "")),
-      ...(decodedKey === undefined && decodedValues === undefined ? {} : { decoded: { key: decodedKey, values: decodedValues } }),
+      ...(decodedKey === undefined && decodedValues === undefined
+        ? {}
+        : { decoded: { key: decodedKey, values: decodedValues } }),
     })),
   }));
 }

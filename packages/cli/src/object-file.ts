@@ -1,5 +1,5 @@
 // Opens the object that a command works on, and finds the program in it.
-import { type ObjectFile, type ObjectProgram, loadObject } from "@bpfkit/object";
+import { loadObject, type ObjectFile, type ObjectProgram } from "@bpfkit/object";
 import { type Call, UsageError } from "./arguments.ts";
 import { about, readInput } from "./output.ts";
 

@@ -11,22 +11,29 @@ const PSEUDO_MAP_VALUE = new Set([2, 6]);
 export function llvmPrinter(program: Program): (slot: number) => string {
   const { insns, maps, subprogs, kfuncs } = program;
   const starts = subprogs.map(({ start }) => start);
-  const label = (slot: number): string => {
-    const index = starts.findLastIndex((start) => start <= slot);
-    const { name, start } = subprogs[index]!;
+  const label = (slot: number): string | undefined => {
+    const subprog = subprogs[starts.findLastIndex((start) => start <= slot)];
+    if (subprog === undefined) return undefined; // a jump to before the program
+    const { name, start } = subprog;
     return slot === start ? name : `${name}+0x${((slot - start) * 8).toString(16)}`;
   };
-  const load = (slot: number, addend: number, symbol: string) => `r${insns.dst(slot)} = 0x${addend.toString(16)} ll <${symbol}>`;
+  const load = (slot: number, addend: number, symbol: string | undefined) =>
+    note(`r${insns.dst(slot)} = ${signedHex(addend)} ll`, symbol);
   return (slot) => {
     const [code, src, imm] = [insns.code(slot), insns.src(slot), insns.imm(slot)];
     if (code === LDDW && PSEUDO_MAP.has(src)) return load(slot, 0, maps[imm]?.name ?? `map ${imm}`);
-    if (code === LDDW && PSEUDO_MAP_VALUE.has(src)) return load(slot, insns.imm(slot + 1), maps[imm]?.name ?? `map ${imm}`);
+    if (code === LDDW && PSEUDO_MAP_VALUE.has(src))
+      return load(slot, insns.imm(slot + 1), maps[imm]?.name ?? `map ${imm}`);
     if (code === LDDW && src === PSEUDO_FUNC) return load(slot, (slot + 1 + imm) * 8, label(slot + 1 + imm));
     const text = printInsn(insns, slot, { dialect: "llvm", label });
     if (code !== CALL) return text;
     if (src === 0) return note(text, helperById(imm) && `bpf_${helperById(imm)?.name}`);
     return src === 2 ? note(text, kfuncs[imm]) : text;
   };
+}
+
+function signedHex(value: number): string {
+  return `${value < 0 ? "-" : ""}0x${Math.abs(value).toString(16)}`;
 }
 
 function note(text: string, symbol: string | undefined): string {

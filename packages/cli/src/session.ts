@@ -68,7 +68,12 @@ export function openSession(program: ObjectProgram, options: SessionOptions): Se
     ...(options.budget === undefined ? {} : { budget: options.budget }),
     ...(options.repeat === undefined ? {} : { repeat: options.repeat }),
   };
-  if (options.engine === "all") return lockstepSession(new Lockstep({ ...common, engine: jit(BACKENDS[0]!), disassemble: BACKENDS[0]!.disassemble }), trusted, limits);
+  if (options.engine === "all")
+    return lockstepSession(
+      new Lockstep({ ...common, engine: jit(BACKENDS[0]!), disassemble: BACKENDS[0]!.disassemble }),
+      trusted,
+      limits,
+    );
   const kernel = new Kernel({ ...common, engine: engineNamed(options.engine) });
   setup(kernel);
   const loaded = kernel.load(trusted);
@@ -85,7 +90,11 @@ export function openSession(program: ObjectProgram, options: SessionOptions): Se
   };
 }
 
-function lockstepSession(lockstep: Lockstep, trusted: ReturnType<typeof trust>, limits: { readonly budget?: number }): Session {
+function lockstepSession(
+  lockstep: Lockstep,
+  trusted: ReturnType<typeof trust>,
+  limits: { readonly budget?: number },
+): Session {
   const program = lockstep.load(trusted);
   return {
     lanes: [
@@ -101,7 +110,10 @@ function lockstepSession(lockstep: Lockstep, trusted: ReturnType<typeof trust>, 
     run(input) {
       const result = program.run({ ...input, ...limits });
       if (result.difference !== undefined) {
-        throw new BpfError("divergence", "the engines differ", { insn: result.difference.at, listing: result.difference.listing });
+        throw new BpfError("divergence", "the engines differ", {
+          insn: result.difference.at,
+          listing: result.difference.listing,
+        });
       }
       if (result.undefinedUse !== undefined) {
         throw new BpfError("divergence", "the program lets an undefined value decide, so there is nothing to compare");

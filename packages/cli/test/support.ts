@@ -67,7 +67,7 @@ export function bpfkit(
       const file = files[path];
       if (file !== undefined) return file;
       if (path === "-") return new Uint8Array();
-      return example(path);
+      return example(path.replace(/^\.\//, ""));
     },
     env: {},
     terminal: { out: false, err: false },

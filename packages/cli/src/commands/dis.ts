@@ -51,7 +51,8 @@ interface Listed {
 function listProgram(object: ObjectFile, program: ObjectProgram, syntax: (typeof SYNTAXES)[number]): Listed {
   const { insns } = program;
   const bytes = insns.toBytes();
-  const print = syntax === "llvm" ? llvmPrinter(program) : (at: number) => printInsn(insns, at, { dialect: syntax, program });
+  const print =
+    syntax === "llvm" ? llvmPrinter(program) : (at: number) => printInsn(insns, at, { dialect: syntax, program });
   const relocations = relocationsOf(object, program);
   const follower = new LineFollower(program);
   const rows: Row[] = [];
@@ -70,7 +71,10 @@ function listProgram(object: ObjectFile, program: ObjectProgram, syntax: (typeof
 }
 
 /** Relocations by slot of the linked program: each function brought its own along. */
-function relocationsOf({ relocations, sections, symbols }: ObjectFile, program: ObjectProgram): Map<number, ObjectRelocation> {
+function relocationsOf(
+  { relocations, sections, symbols }: ObjectFile,
+  program: ObjectProgram,
+): Map<number, ObjectRelocation> {
   const found = new Map<number, ObjectRelocation>();
   for (const [index, { name, start }] of program.subprogs.entries()) {
     const end = program.subprogs[index + 1]?.start ?? program.insns.length;

@@ -23,7 +23,9 @@ export const jit: Command = {
     const { io, arguments: args } = call;
     const arch = args.choice("arch", ARCHES, ARCHES[0]!);
     const program = chooseProgram(openObject(call), call);
-    const compiled = about(args.operands[0]!, () => compile(program, BACKENDS.find((backend) => backend.arch === arch)!));
+    const compiled = about(args.operands[0]!, () =>
+      compile(program, BACKENDS.find((backend) => backend.arch === arch)!),
+    );
     if (args.has("json") || args.has("pretty")) printJson(io, toJson(program, compiled), args.has("pretty"));
     else io.out(toText(program, compiled, call));
     return EXIT.OK;
@@ -72,14 +74,20 @@ function toJson({ name, type, insns }: Program, { image, listing }: Compiled): u
   };
 }
 
-function toText({ name, type, insns }: Program, { image, listing }: Compiled, { style, arguments: args }: Call): string {
+function toText(
+  { name, type, insns }: Program,
+  { image, listing }: Compiled,
+  { style, arguments: args }: Call,
+): string {
   const columns = { source: args.has("source"), raw: !args.has("no-show-raw-insn") };
   const head = `${name} (${type}) for ${image.arch}: ${grouped(image.code.length)} bytes for ${grouped(insns.length)} slots`;
   const layout = image.layout === "" ? "" : `; layout ${image.layout}`;
   return [
     `${style.bold(head)}${layout}; entered through trust(), not verified\n`,
     ...listing.map((subprog, i) => {
-      const frame = image.subprogs[i]!.frame.map(({ name: slot, offset, size }) => `${slot} ${offset}..${offset + size}`);
+      const frame = image.subprogs[i]!.frame.map(
+        ({ name: slot, offset, size }) => `${slot} ${offset}..${offset + size}`,
+      );
       const title = `${subprog.name}: ${grouped(subprog.end - subprog.start)} bytes`;
       const notes = frame.length === 0 ? "" : style.dim(`; frame ${frame.join(", ")}`);
       return `\n${style.bold(title)}${notes}\n${formatGroups(subprog.groups, columns)}`;

@@ -56,7 +56,10 @@ function toText(object: ObjectFile, { style }: Call): string {
         type,
         section,
         insns.length,
-        subprogs.slice(1).map((subprog) => subprog.name).join(" ") || "-",
+        subprogs
+          .slice(1)
+          .map((subprog) => subprog.name)
+          .join(" ") || "-",
         used.map((map) => map.name).join(" ") || "-",
       ]),
     ),

@@ -51,7 +51,9 @@ export const run: Command = {
         ...(args.has("budget") ? { budget: args.number("budget", 0, { min: 1 }) } : {}),
       }),
     );
-    const report = about(file, () => (args.has("pcap") ? runCapture(call, session, program.type) : runOnce(call, session, program.type)));
+    const report = about(file, () =>
+      args.has("pcap") ? runCapture(call, session, program.type) : runOnce(call, session, program.type),
+    );
     const maps = dumpMaps(object, session.lanes[0]!.kernel.maps);
     const head = { program: program.name, type: program.type, basis: "trusted" };
     if (args.has("json") || args.has("pretty")) {
@@ -102,7 +104,10 @@ function runCapture(call: Call, session: Session, type: string): Report {
 export function runPackets(io: Io, bytes: Uint8Array, session: Session, type: string, quiet: boolean): Report {
   const capture = openCapture(bytes);
   if (capture.linkType !== ETHERNET) {
-    throw new BpfError("unsupported", `a capture of link type ${capture.linkType}`, { offset: 20, expected: "1 (Ethernet)" });
+    throw new BpfError("unsupported", `a capture of link type ${capture.linkType}`, {
+      offset: 20,
+      expected: "1 (Ethernet)",
+    });
   }
   const collector = new Collector(session, type);
   const progress = new Progress(io, "packets", quiet);
@@ -136,15 +141,20 @@ class Collector {
 
   constructor(session: Session, type: string) {
     this.#session = session;
-    this.#tally = new Tally(session.lanes.map(({ name }) => name), type);
+    this.#tally = new Tally(
+      session.lanes.map(({ name }) => name),
+      type,
+    );
   }
 
   add(results: readonly RunResult[] | undefined, where: string): void {
     for (const [i, lane] of this.#session.lanes.entries()) {
       const result = results?.[i];
       this.#tally.add(i, result === undefined ? REFUSED : outcomeOf(result));
-      if (result?.stop.kind === "trap") this.#note("trap", EXIT.NEGATIVE, `${where}trap: ${describeTrap(lane, result.stop)}`);
-      if (result?.stop.kind === "budget") this.#note("budget", EXIT.LIMIT, `${where}still running after ${result.executed} instructions`);
+      if (result?.stop.kind === "trap")
+        this.#note("trap", EXIT.NEGATIVE, `${where}trap: ${describeTrap(lane, result.stop)}`);
+      if (result?.stop.kind === "budget")
+        this.#note("budget", EXIT.LIMIT, `${where}still running after ${result.executed} instructions`);
     }
   }
 
@@ -168,7 +178,9 @@ function toJson(session: Session, { tally, last }: Report): Record<string, unkno
       outcomes: Object.fromEntries(tally.counts(i)),
       ...(last === undefined ? { returns: tally.returns(i) } : { result: resultToJson(last[i]!) }),
     })),
-    ...(comparison === undefined ? {} : { lockstep: { boundaries: comparison.boundaries, instructions: comparison.instructions } }),
+    ...(comparison === undefined
+      ? {}
+      : { lockstep: { boundaries: comparison.boundaries, instructions: comparison.instructions } }),
   };
 }
 
@@ -187,10 +199,10 @@ function toText(session: Session, { tally, last }: Report): string {
   const words = [...new Set(counts.flatMap((each) => [...each.keys()]))];
   const result = last?.[0];
   return [
-    table(["", ...lanes.map(({ name }) => name)], [
-      ...words.map((word) => [word, ...counts.map((each) => each.get(word) ?? 0)]),
-      ["instructions", ...executed],
-    ]),
+    table(
+      ["", ...lanes.map(({ name }) => name)],
+      [...words.map((word) => [word, ...counts.map((each) => each.get(word) ?? 0)]), ["instructions", ...executed]],
+    ),
     ...(result?.dataOut === undefined ? [] : [`  packet out   ${hexBytes(result.dataOut)}\n`]),
     ...(result?.contextOut === undefined ? [] : [`  context out  ${hexBytes(result.contextOut)}\n`]),
     ...(comparison === undefined ? [] : [`  ${comparisonText(comparison)}\n`]),
