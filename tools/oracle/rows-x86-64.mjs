@@ -12,7 +12,13 @@ const PAGE = 4096;
 /** Bytes that instructions access: the end of a page with nothing behind it. */
 const BLOCK = 256;
 const FLAG_BITS = { CF: 0, PF: 2, AF: 4, ZF: 6, SF: 7, OF: 11 };
-const SIGNAL_CAUSES = { 4: ["illegal"], 5: ["breakpoint"], 7: ["load", "store"], 8: ["divide"], 11: ["load", "store", "fetch"] };
+const SIGNAL_CAUSES = {
+  4: ["illegal"],
+  5: ["breakpoint"],
+  7: ["load", "store"],
+  8: ["divide"],
+  11: ["load", "store", "fetch"],
+};
 const RSP = 4;
 
 /** mulberry32: numbers below 2³², the same for the same seed. */
@@ -28,8 +34,34 @@ function randomOf(seed) {
   return { next, below, pick: (list) => list[below(list.length)], chance: (percent) => below(100) < percent };
 }
 
-const INTERESTING = [0n, 1n, 2n, 7n, 31n, 32n, 33n, 63n, 64n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0x8000n, 0x7fffffffn, 0x80000000n, 0xffffffffn];
-INTERESTING.push(0x100000000n, (1n << 63n) - 1n, 1n << 63n, (1n << 64n) - 1n, (1n << 64n) - 2n, (1n << 64n) - (1n << 31n), (1n << 64n) - 128n);
+const INTERESTING = [
+  0n,
+  1n,
+  2n,
+  7n,
+  31n,
+  32n,
+  33n,
+  63n,
+  64n,
+  0x7fn,
+  0x80n,
+  0xffn,
+  0x7fffn,
+  0x8000n,
+  0x7fffffffn,
+  0x80000000n,
+  0xffffffffn,
+];
+INTERESTING.push(
+  0x100000000n,
+  (1n << 63n) - 1n,
+  1n << 63n,
+  (1n << 64n) - 1n,
+  (1n << 64n) - 2n,
+  (1n << 64n) - (1n << 31n),
+  (1n << 64n) - 128n,
+);
 
 const anyWord = ({ next, pick, chance }) => (chance(50) ? pick(INTERESTING) : (BigInt(next()) << 32n) | BigInt(next()));
 
@@ -95,14 +127,27 @@ function makeCase(row, random, { code, data }) {
   if (memory?.mem.base === "rip") memory.mem.disp = Number(target) - (code + INSN + bytes.length);
   bytes = encode(row.op, values);
   if (/^div|^idiv/.test(row.op) && random.chance(70)) tameDividend(random, row, regs, values);
-  if ((row.op === "call_rm64" || row.op === "jmp_rm64") && typeof values.rm64 === "string") regs[REGS.indexOf(values.rm64)] = BigInt(jumpTo);
-  const block = Uint8Array.from({ length: BLOCK }, (_, i) => (i & 7 ? random.below(256) : random.pick([0, 1, 255, 128, random.below(256)])));
+  if ((row.op === "call_rm64" || row.op === "jmp_rm64") && typeof values.rm64 === "string")
+    regs[REGS.indexOf(values.rm64)] = BigInt(jumpTo);
+  const block = Uint8Array.from({ length: BLOCK }, (_, i) =>
+    i & 7 ? random.below(256) : random.pick([0, 1, 255, 128, random.below(256)]),
+  );
   const view = new DataView(block.buffer);
   if (row.op === "ret") view.setBigUint64(Number(regs[RSP]) - data, BigInt(jumpTo), true);
-  if ((row.op === "call_rm64" || row.op === "jmp_rm64") && memory && Number(target) + 8 <= data + BLOCK && Number(target) >= data) {
+  if (
+    (row.op === "call_rm64" || row.op === "jmp_rm64") &&
+    memory &&
+    Number(target) + 8 <= data + BLOCK &&
+    Number(target) >= data
+  ) {
     view.setBigUint64(Number(target) - data, BigInt(jumpTo), true);
   }
-  if (row.op.startsWith("lock_cmpxchg") && Number(target) + 8 <= data + BLOCK && Number(target) >= data && random.chance(50)) {
+  if (
+    row.op.startsWith("lock_cmpxchg") &&
+    Number(target) + 8 <= data + BLOCK &&
+    Number(target) >= data &&
+    random.chance(50)
+  ) {
     regs[0] = view.getBigUint64(Number(target) - data, true);
     if (row.op.includes("m32") && random.chance(50)) regs[0] ^= 0xff_0000_0000n;
   }
@@ -116,7 +161,9 @@ function tameDividend(random, row, regs, values) {
   if (typeof operand !== "string" || operand === "rax" || operand === "rdx") return;
   const divisor = regs[REGS.indexOf(operand)] || 1n;
   regs[REGS.indexOf(operand)] = divisor;
-  regs[2] = random.chance(50) ? anyWord(random) % divisor : random.pick([0n, BigInt.asUintN(64, BigInt.asIntN(64, regs[0]) >> 63n)]);
+  regs[2] = random.chance(50)
+    ? anyWord(random) % divisor
+    : random.pick([0n, BigInt.asUintN(64, BigInt.asIntN(64, regs[0]) >> 63n)]);
 }
 
 /** A memory operand that means `target`, and the registers it needs for that. */
@@ -198,7 +245,8 @@ function compare(testCase, ours, answer, { code }) {
   const regs = answer.regs.map((value) => BigInt.asUintN(64, BigInt(value)));
   let flags = ours.flags;
   if (landed === undefined) {
-    if (!(SIGNAL_CAUSES[answer.signal] ?? []).includes(ours.cause)) differences.push(`stopped by signal ${answer.signal}, ours ${ours.cause}`);
+    if (!(SIGNAL_CAUSES[answer.signal] ?? []).includes(ours.cause))
+      differences.push(`stopped by signal ${answer.signal}, ours ${ours.cause}`);
     const expected = ours.at + (ours.cause === "breakpoint" ? 1 : 0);
     if (pc !== expected) differences.push(`pc ${pc}, ours ${expected}`);
   } else {
@@ -213,7 +261,8 @@ function compare(testCase, ours, answer, { code }) {
   });
   const ignored = ignoredFlags(testCase);
   for (const [flag, bit] of Object.entries(FLAG_BITS)) {
-    if (!ignored.includes(flag) && ((flags ^ ours.flags) >> BigInt(bit)) & 1n) differences.push(`${flag} ${(flags >> BigInt(bit)) & 1n}`);
+    if (!ignored.includes(flag) && ((flags ^ ours.flags) >> BigInt(bit)) & 1n)
+      differences.push(`${flag} ${(flags >> BigInt(bit)) & 1n}`);
   }
   if (answer.dumps[0] !== ours.block) differences.push("memory");
   return differences.map((what) => `${row.op}: ${printInsn(decode(testCase.bytes), BigInt(code + INSN))}: ${what}`);

@@ -45,7 +45,9 @@ export function fieldsOf(insn: Insn, address: bigint): Fields {
     index,
     scale,
     disp: BigInt.asUintN(64, BigInt(insn.disp) + (base === RIP ? next : 0n)),
-    imm: isBranch ? BigInt.asUintN(64, next + insn.imm) : BigInt.asUintN(row.mnemonic === "push" ? 64 : width, insn.imm),
+    imm: isBranch
+      ? BigInt.asUintN(64, next + insn.imm)
+      : BigInt.asUintN(row.mnemonic === "push" ? 64 : width, insn.imm),
     next,
   };
 }

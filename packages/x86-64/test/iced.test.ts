@@ -4,6 +4,7 @@ import { Code, Decoder, DecoderOptions, Formatter, FormatterSyntax, Instruction,
 import { afterAll, describe, expect, test } from "vitest";
 import { decode, type Insn } from "../src/decode.ts";
 import { encode } from "../src/encode.ts";
+import { disassembleAs } from "../src/iced.ts";
 import { disassemble, printInsn } from "../src/print.ts";
 import { ROWS } from "../src/row.ts";
 import { anyValues, hex } from "./arbitrary.ts";
@@ -106,5 +107,25 @@ describe("disassembling", () => {
       }),
       { numRuns: 2000 },
     );
+  });
+});
+
+describe("the listing in another syntax", () => {
+  test("says the same in AT&T order, NASM and MASM", () => {
+    const code = Uint8Array.of(0x48, 0x89, 0xe5, 0x06, 0x48, 0x8b, 0x45, 0xf8);
+    expect(disassembleAs("gas", code).map(({ text }) => text)).toEqual([
+      "mov %rsp,%rbp",
+      ".byte 0x06",
+      "mov -8(%rbp),%rax",
+    ]);
+    expect(disassembleAs("nasm", code)[2]?.text).toBe("mov rax,[rbp-8]");
+    expect(disassembleAs("masm", code)[2]?.text).toBe("mov rax,[rbp-8]");
+    expect(disassembleAs("intel", code)[0]?.text).toBe("mov rbp,rsp");
+  });
+
+  test("counts branch targets from the address it is told and survives a cut instruction", () => {
+    expect(
+      disassembleAs("intel", Uint8Array.of(0xeb, 0xfe, 0x48), 0x1000n).map(({ offset, text }) => `${offset} ${text}`),
+    ).toEqual(["0 jmp short 0x0000000000001000", "2 .byte 0x48"]);
   });
 });
