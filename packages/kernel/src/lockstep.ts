@@ -65,6 +65,8 @@ export interface LockstepResult extends LockstepCounts {
 
 /** Machine instructions that one BPF instruction may take, callbacks excluded: more is a difference. */
 const STEP_BUDGET = 1_000_000;
+/** Opcode of the exit instruction. */
+const EXIT = 0x95;
 const DEFAULT_BUDGET = 100_000_000;
 
 /**
@@ -220,7 +222,8 @@ class Pair {
   readonly #before: bigint[] = new Array<bigint>(11).fill(0n);
   /** Slots that the reference ran since then. */
   readonly #path: number[] = [];
-  #entered = false;
+  /** r10 of a frame that the reference has entered and that was not looked at yet. */
+  #entered: bigint | undefined;
 
   constructor(lockstep: Lockstep, subject: LoadedProgram, reference: LoadedProgram, options: RunOptions) {
     this.#lockstep = lockstep;
@@ -229,8 +232,8 @@ class Pair {
     this.#offsets = subject.executable.image?.boundaries;
     this.subject = subject.start(options);
     const frameAddress = (): bigint => {
-      this.#entered = true;
-      return this.subject.register(10);
+      this.#entered = this.subject.register(10);
+      return this.#entered;
     };
     try {
       this.reference = reference.start({ ...options, frameAddress });
@@ -251,8 +254,9 @@ class Pair {
   /** Both to the end; what differed, where something did. */
   follow(budget: number): Finding | undefined {
     for (;;) {
-      const subjectStop = this.subject.step(STEP_BUDGET);
+      let subjectStop = this.subject.step(STEP_BUDGET);
       const referenceStop = this.#advance();
+      if (subjectStop === undefined && this.#isShared(referenceStop)) subjectStop = this.subject.step(STEP_BUDGET);
       this.undefinedUse = this.#tracked.undefinedUse;
       if (this.undefinedUse !== undefined) return undefined;
       if (subjectStop !== undefined || referenceStop !== undefined)
@@ -311,11 +315,25 @@ class Pair {
       const from = reference.at;
       if (from >= 0) this.#path.push(from);
       const stop = reference.step(1);
-      if (this.#entered) this.#adoptFrame();
+      if (this.#entered !== undefined) this.#adoptFrame(this.#entered);
       if (stop !== undefined) return stop;
       const { at } = reference;
       if (from < 0 || at <= from || this.#place(at) !== this.#place(from)) return undefined;
     }
+  }
+
+  /** Whether the subject has only jumped from one exit of a subprogram to the code of another that they share. */
+  #isShared(referenceStop: Stop | undefined): boolean {
+    const { insns } = this.#program.program;
+    const { structure } = this.#program;
+    const [left, at] = [this.#path.at(-1), this.subject.at];
+    return (
+      left !== undefined &&
+      insns.code(left) === EXIT &&
+      insns.code(at) === EXIT &&
+      structure.subprogAt(left) === structure.subprogAt(at) &&
+      (referenceStop !== undefined || this.#place(at) !== this.#place(this.reference.at))
+    );
   }
 
   #place(slot: number): number {
@@ -323,10 +341,10 @@ class Pair {
   }
 
   /** What is in a new frame is undefined, so it may as well be what the subject has there: copies of it compare equal then. */
-  #adoptFrame(): void {
-    this.#entered = false;
+  #adoptFrame(base: bigint): void {
+    this.#entered = undefined;
     const frame = this.#tracked.frames().at(-1);
-    if (frame === undefined) return;
+    if (frame?.base !== base) return;
     const [low, high] = this.#extent(frame);
     this.#lockstep.reference.memory.bytes.set(this.#lockstep.subject.memory.bytes.subarray(low, high), low);
   }
@@ -380,12 +398,25 @@ class Pair {
       const address = expected.base + BigInt(at);
       if (!this.#tracked.isDefined(address, 1)) continue;
       return {
-        what: `the byte at ${hex(address)}, ${expected.describe(address).replace(", which does not allow it", "")}`,
+        what: `the byte at ${hex(address)}, ${this.#placeText(address)}`,
         reference: `0x${expected.bytes[at]!.toString(16)}`,
         subject: `0x${found.bytes[at]!.toString(16)}`,
       };
     }
     return undefined;
+  }
+
+  /** What lies at an address, in the program's terms. */
+  #placeText(address: bigint): string {
+    const frame = this.#tracked
+      .frames()
+      .findLast(({ base, depth }) => address < base && address >= base - BigInt(depth));
+    if (frame !== undefined) {
+      const owner = frame === this.#tracked.frames().at(-1) ? "" : " of a caller";
+      return `r10 - ${frame.base - address}${owner}`;
+    }
+    const { allocation } = this.#lockstep.reference.memory.allocationAt(address)!;
+    return `${address - allocation.address} bytes into ${allocation.owner}`;
   }
 
   #compareEnds(subject: Stop | undefined, reference: Stop | undefined): Finding | undefined {
