@@ -35,8 +35,9 @@ export interface FormatOptions extends Pick<PrintOptions, "dialect" | "hex" | "l
 export function formatProgram(program: Program, options: FormatOptions = {}): string {
   const { insns } = program;
   const { dialect = "bpfkit", raw = dialect === "llvm", slots = true, lines = false, labels = false } = options;
-  const names = namesOf(program);
-  const { targets, called } = targetsOf(insns);
+  const shown = shownSlots(insns);
+  const names = namesOf(program, shown);
+  const { targets, called } = targetsOf(insns, shown);
   const local = dialect === "bpfkit" && labels ? targets : undefined;
   const label =
     options.label ?? (dialect === "llvm" ? symbols(names) : (slot) => names.get(slot) ?? (local?.has(slot) ? `L${slot}` : undefined));
@@ -62,10 +63,11 @@ export function formatProgram(program: Program, options: FormatOptions = {}): st
 }
 
 /** Names of subprograms by start, made fit for a text: unique, and nothing else to the assembler. */
-function namesOf({ insns, subprogs, kfuncs }: Program): ReadonlyMap<number, string> {
+function namesOf({ insns, subprogs, kfuncs }: Program, shown: Uint8Array): ReadonlyMap<number, string> {
   const taken = new Set<string>(["pc", "kfunc", ...kfuncs]);
   const names = new Map<number, string>();
   for (const { name, start } of subprogsOf(insns, subprogs)) {
+    if (shown[start] !== 1) continue;
     const fits =
       isName(name) && !name.startsWith(".") && !/^[rw]\d+$/.test(name) && !/^L\d+$/.test(name) && helperByName(name) === undefined;
     const chosen = fits && !taken.has(name) ? name : `sub_${start}`;
@@ -75,14 +77,26 @@ function namesOf({ insns, subprogs, kfuncs }: Program): ReadonlyMap<number, stri
   return names;
 }
 
-/** Slots that are jumped to, and slots that are called or taken the address of. */
-function targetsOf(insns: Insns): { readonly targets: ReadonlySet<number>; readonly called: ReadonlySet<number> } {
+/** 1 for each slot that a line of the listing begins with. */
+function shownSlots(insns: Insns): Uint8Array {
+  const shown = new Uint8Array(insns.length);
+  for (let i = 0; i < insns.length; i += printWidth(insns, i)) shown[i] = 1;
+  return shown;
+}
+
+interface Targets {
+  readonly targets: ReadonlySet<number>;
+  readonly called: ReadonlySet<number>;
+}
+
+/** Slots that are jumped to, and slots that are called or taken the address of, as far as a line begins with them. */
+function targetsOf(insns: Insns, shown: Uint8Array): Targets {
   const targets = new Set<number>();
   const called = new Set<number>();
   for (let i = 0; i < insns.length; i += printWidth(insns, i)) {
     const op = opAt(insns, i);
     const target = op < 0 ? undefined : targetOf(insns, i, op);
-    if (target === undefined) continue;
+    if (target === undefined || shown[target] !== 1) continue;
     const kind = kindOf(op);
     (kind === "callSubprog" || kind === "loadImm64" ? called : targets).add(target);
   }

@@ -312,16 +312,19 @@ class Parser {
     }
   }
 
-  /** The number behind the sign that the lexer stands on; without one the lexer stays. */
-  #signed(negative: boolean, start: number): boolean {
+  /** The number behind the sign that the lexer stands on; without one the lexer stays. The kernel prints `+ -1`. */
+  #signed(minus: boolean, start: number): boolean {
     const lexer = this.#lexer;
     const sign = lexer.start;
     lexer.next();
+    const again = !minus && lexer.is("-");
+    if (again) lexer.next();
     if (lexer.kind !== Token.NUMBER) {
       lexer.rewind(sign);
       return false;
     }
-    this.#operand(negative ? (lexer.value === 0 ? 0 : -lexer.value) : lexer.value, start, GRAMMAR);
+    const negative = minus || again;
+    this.#operand(negative && lexer.value !== 0 ? -lexer.value : lexer.value, start, GRAMMAR);
     return true;
   }
 
@@ -392,7 +395,13 @@ class Parser {
           if (op === "lddw") [imm, high] = this.#wide(at);
           else
             imm =
-              this.#number(at, -0x8000_0000, this.#opcode >= 0 || isNarrow(row) ? 0xffff_ffff : 0x7fff_ffff, "a 32-bit immediate", row) | 0;
+              this.#number(
+                at,
+                -0x8000_0000,
+                this.#opcode >= 0 || isNarrow(row) || form.fields.includes("P") ? 0xffff_ffff : 0x7fff_ffff,
+                "a 32-bit immediate",
+                row,
+              ) | 0;
           break;
         case "Q":
           [imm, high] = this.#wide(at);

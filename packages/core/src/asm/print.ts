@@ -83,7 +83,7 @@ export function printInsn(insns: Insns, at: number, options: PrintOptions = {}):
         break;
       case "K":
         if (kind === "packetLoad" && text.endsWith("+ ")) text = packetOffset(text, insns.imm(at), dialect, number);
-        else if (dialect === "llvm") text += number(insns.imm(at));
+        else if (dialect === "llvm") text += number(kind === "loadImm64" ? insns.imm(at) >>> 0 : insns.imm(at));
         else if (kind === "callHelper" || kind === "tailCall") text += helperText(insns.imm(at), dialect, number);
         else if (text.endsWith("idx:") && isMapName(options.program, insns.imm(at), dialect)) {
           text = text.slice(0, -"idx:".length) + options.program!.maps[insns.imm(at)]!.name;
