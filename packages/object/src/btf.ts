@@ -96,8 +96,28 @@ export type BtfType =
  * if (id !== undefined) console.log(formatType(btf, id));
  * ```
  */
-export class Btf {
+export interface Btf {
   /** Number of types, `void` included. */
+  readonly count: number;
+  /** What sort of type `id` is. @throws {BpfError} `malformed` when there is no such type, as do all that take an id. */
+  kind(id: number): BtfKind;
+  /** The name of a type, empty where it has none. */
+  name(id: number): string;
+  /** Entries of a type: members, parameters, values, variables. */
+  items(id: number): number;
+  /** The type as an object, made anew by each call. */
+  type(id: number): BtfType;
+  /** Follows typedefs, qualifiers and tags to the type that they stand for. */
+  resolve(id: number): number;
+  /** Size in bytes of a value of the type. @throws {BpfError} `malformed` for types without a size and above 4 GiB. */
+  size(id: number): number;
+  /** The id of the first type of that name, of any kind or of the one given. The first call indexes all names. */
+  find(name: string, kind?: BtfKind): number | undefined;
+  /** A string of the string section by its offset; each is counted once against the budget. */
+  string(offset: number): string;
+}
+
+class BtfReader implements Btf {
   readonly count: number;
   readonly #types: Reader;
   readonly #strings: Reader;
@@ -105,7 +125,6 @@ export class Btf {
   readonly #cache: Map<number, string> = new Map();
   #index: Map<string, number> | undefined;
 
-  /** @internal Made by `loadBtf` and `loadObject`. */
   constructor(types: Reader, strings: Reader, offsets: Uint32Array) {
     this.#types = types;
     this.#strings = strings;
@@ -113,22 +132,19 @@ export class Btf {
     this.count = offsets.length;
   }
 
-  /** What sort of type `id` is. @throws {BpfError} `malformed` when there is no such type, as do all that take an id. */
   kind(id: number): BtfKind {
     return KINDS[this.#kind(id)]!;
   }
 
-  /** The name of a type, empty where it has none. */
   name(id: number): string {
     return id === 0 ? "" : this.string(this.#types.u32(this.#at(id)));
   }
 
-  /** Entries of a type: members, parameters, values, variables. */
   items(id: number): number {
-    return id === 0 ? 0 : this.#types.u16(this.#at(id) + 4);
+    // A func keeps its linkage where others count their entries.
+    return PER_ITEM[this.#kind(id)] === 0 ? 0 : this.#types.u16(this.#at(id) + 4);
   }
 
-  /** A string of the string section by its offset; each is counted once. */
   string(offset: number): string {
     let found = this.#cache.get(offset);
     if (found === undefined) {
@@ -139,7 +155,6 @@ export class Btf {
     return found;
   }
 
-  /** The id of the first type of that name, of any kind or of the one given. The first call indexes all names. */
   find(name: string, kind?: BtfKind): number | undefined {
     const index = this.#indexed();
     if (kind !== undefined) return index.get(`${kind} ${name}`);
@@ -151,7 +166,6 @@ export class Btf {
     return first;
   }
 
-  /** Follows typedefs, qualifiers and tags to the type that they stand for. */
   resolve(id: number): number {
     let at = id;
     for (let step = 0; step < MAX_CHAIN; step++) {
@@ -166,7 +180,6 @@ export class Btf {
     );
   }
 
-  /** Size in bytes of a value of the type. @throws {BpfError} `malformed` for types without a size and above 4 GiB. */
   size(id: number): number {
     let factor = 1;
     let at = id;
@@ -191,7 +204,6 @@ export class Btf {
     throw this.#malformed(id, `type ${id} of more than 4 GiB, or arrays nested ${MAX_CHAIN} times`, "a smaller type");
   }
 
-  /** The type as an object, made anew by each call. */
   type(id: number): BtfType {
     const kind = this.kind(id);
     if (kind === "void") return { kind };
@@ -336,7 +348,7 @@ export function readBtf(section: Reader): Btf {
     types.need(at, size, "a BTF type");
     at += size;
   }
-  return new Btf(types, strings, offsets.subarray(0, count));
+  return new BtfReader(types, strings, offsets.subarray(0, count));
 }
 
 /**

@@ -31,12 +31,6 @@ export interface ObjectRelocation {
   readonly to: "function" | "map" | "data" | "extern" | "other";
 }
 
-/** A relocation with what the linker needs of it. */
-export interface CodeRelocation extends ObjectRelocation {
-  readonly number: number;
-  readonly symbolIndex: number;
-}
-
 /** A function: slots `start` to `start + length` of its section. */
 export interface CodeFunction {
   readonly name: string;
@@ -62,9 +56,23 @@ export interface Code {
   /** By section, then by start. */
   readonly functions: readonly CodeFunction[];
   /** Of executable sections only. */
-  readonly relocations: readonly CodeRelocation[];
+  readonly relocations: readonly ObjectRelocation[];
+  /** By relocation: the number of its type, and the index of its symbol. */
+  readonly relocationTypes: readonly number[];
+  readonly relocationSymbols: readonly number[];
   /** Indices of sections without code that have relocations. */
   readonly relocated: ReadonlySet<number>;
+}
+
+/** The name of a relocation type, as LLVM gives it. */
+export function relocationName(type: number): string {
+  return TYPE_NAMES.get(type) ?? `relocation type ${type}`;
+}
+
+interface Relocations {
+  readonly relocations: ObjectRelocation[];
+  readonly relocationTypes: number[];
+  readonly relocationSymbols: number[];
 }
 
 /** Reads code, functions and relocations. @throws {BpfError} `malformed` or `unsupported` (relocations with addends). */
@@ -82,14 +90,14 @@ export function readCode(elf: Elf, maps: Maps, budget: Budget): Code {
   }
   const functions = readFunctions(elf, sections, budget);
   const relocated = new Set<number>();
-  const relocations: CodeRelocation[] = [];
+  const relocations: Relocations = { relocations: [], relocationTypes: [], relocationSymbols: [] };
   for (const section of elf.sections) {
     if ((section.type !== SHT_REL && section.type !== SHT_RELA) || section.size === 0) continue;
     const code = sections.get(section.info);
     if (code === undefined) relocated.add(section.info);
     else readRelocations(elf, section, code, maps, sections, relocations, budget);
   }
-  return { sections, functions, relocations, relocated };
+  return { sections, functions, ...relocations, relocated };
 }
 
 function readWords(elf: Elf, section: ElfSection, budget: Budget): Int32Array {
@@ -150,7 +158,7 @@ function readRelocations(
   code: CodeSection,
   maps: Maps,
   sections: ReadonlyMap<number, CodeSection>,
-  into: CodeRelocation[],
+  into: Relocations,
   budget: Budget,
 ): void {
   const target = code.section.name;
@@ -183,7 +191,7 @@ function readRelocations(
       throw table.malformed(`relocation by symbol ${symbolIndex}`, at + 12, `a symbol below ${elf.symbols.length}`);
     if (code.relocationAt[insn] !== -1)
       throw table.malformed(`second relocation at ${offset} of section ${target}`, at, "one an instruction");
-    code.relocationAt[insn] = into.length;
+    code.relocationAt[insn] = into.relocations.length;
     const to =
       symbol.section === 0
         ? "extern"
@@ -194,14 +202,8 @@ function readRelocations(
             : maps.data.has(symbol.section)
               ? "data"
               : "other";
-    into.push({
-      section: target,
-      insn,
-      type: TYPE_NAMES.get(number) ?? `relocation type ${number}`,
-      symbol: symbol.name,
-      to,
-      number,
-      symbolIndex,
-    });
+    into.relocations.push({ section: target, insn, type: relocationName(number), symbol: symbol.name, to });
+    into.relocationTypes.push(number);
+    into.relocationSymbols.push(symbolIndex);
   }
 }

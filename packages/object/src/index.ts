@@ -1,6 +1,6 @@
 // The public surface of @bpfkit/object.
 export {
-  Btf,
+  type Btf,
   type BtfKind,
   type BtfLinkage,
   type BtfMember,

@@ -124,17 +124,18 @@ export function readObject(bytes: Uint8Array, name: string, budget: Budget): Obj
 }
 
 /**
- * A section of 32-bit numbers with its relocations applied: clang leaves the offset of a global variable in a BTF `datasec` to one.
+ * A copy of a section of 32-bit numbers with its relocations applied: clang leaves the offset of a global variable in a BTF `datasec` to one.
  * The addend is what the section holds.
  */
 function relocated(elf: Elf, section: ElfSection): Reader {
   const contents = elf.contents(section);
   const tables = elf.sections.filter(({ type, info }) => type === SHT_REL && info === section.index);
-  if (tables.length === 0) return contents;
   if (tables.length > 1)
     throw contents.malformed(`${tables.length} tables of relocations of ${section.name}`, 0, "one");
-  const table = elf.contents(tables[0]!);
   const bytes = contents.copy(contents.what);
+  const copy = new Reader(bytes, contents.budget, contents.what, contents.start);
+  if (tables.length === 0) return copy;
+  const table = elf.contents(tables[0]!);
   const view = new DataView(bytes.buffer);
   for (let at = 0; at + RELOCATION_SIZE <= table.length; at += RELOCATION_SIZE) {
     const offset = table.u64(at, "offset of a relocation");
@@ -148,7 +149,7 @@ function relocated(elf: Elf, section: ElfSection): Reader {
     contents.need(offset, 4, "a relocated number");
     view.setUint32(offset, view.getUint32(offset, true) + symbol.value, true);
   }
-  return new Reader(bytes, contents.budget, contents.what, contents.start);
+  return copy;
 }
 
 /** The first section of that name that has contents. */

@@ -87,14 +87,18 @@ test("the license ends at its first zero byte, or with its section", () => {
 });
 
 test("the input is neither changed nor referred to by programs and maps", () => {
-  const bytes = bytesOf("globals");
+  const bytes = bytesOf("linked");
   const before = bytes.slice();
   const object = loadObject(bytes);
   expect(bytes).toEqual(before);
-  const [words, initial] = [object.programs[0]!.insns.words.slice(), object.maps[0]!.initial!.slice()];
+  const globals = bytesOf("globals");
+  const { initial } = loadObject(globals).maps[0]!;
+  const [words, contents] = [object.programs[0]!.insns.words.slice(), initial!.slice()];
   bytes.fill(0xff);
+  globals.fill(0xff);
   expect(object.programs[0]!.insns.words).toEqual(words);
-  expect(object.maps[0]!.initial).toEqual(initial);
+  expect(object.btf!.find("firewall", "func")).toBeDefined();
+  expect(initial).toEqual(contents);
 });
 
 test("a window into a larger buffer loads as the bytes alone do", () => {

@@ -194,13 +194,13 @@ describe("functions by hand", () => {
       "a call past the section",
       code(CALL(9), EXIT, EXIT),
       [],
-      "xdp: main: instruction 0: call of instruction 10 of section xdp, expected the start of a function",
+      "xdp: main: instruction 0: reference to instruction 10 of section xdp, expected the start of a function",
     ],
     [
       "a call into the middle of a function",
       code(CALL(0), EXIT, EXIT),
       [],
-      "xdp: main: instruction 0: call of instruction 1 of section xdp, expected the start of a function",
+      "xdp: main: instruction 0: reference to instruction 1 of section xdp, expected the start of a function",
     ],
     [
       "a load cut in two",

@@ -51,12 +51,18 @@ export interface HandSymbol {
 
 /** Little-endian numbers of 1, 2, 4 or 8 bytes, written as `[size, value]`. */
 export function pack(...fields: readonly (readonly [1 | 2 | 4 | 8, number])[]): Uint8Array {
-  const bytes = new Uint8Array(fields.reduce((sum, [size]) => sum + size, 0));
+  let length = 0;
+  for (const [size] of fields) length += size;
+  const view = new DataView(new ArrayBuffer(length));
   let at = 0;
   for (const [size, value] of fields) {
-    for (let i = 0; i < size; i++) bytes[at++] = Math.floor(value / 2 ** (8 * i));
+    if (size === 1) view.setUint8(at, value);
+    else if (size === 2) view.setUint16(at, value, true);
+    else view.setUint32(at, value, true);
+    if (size === 8) view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
+    at += size;
   }
-  return bytes;
+  return new Uint8Array(view.buffer);
 }
 
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
@@ -71,29 +77,31 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
 
 /** Strings one after another, each ended by a zero, behind an empty one; and where each begins. */
 export class Strings {
-  #bytes: number[] = [0];
+  #parts: Uint8Array[] = [Uint8Array.of(0)];
+  #length = 1;
   #known = new Map<string, number>([["", 0]]);
 
   add(text: string): number {
     const known = this.#known.get(text);
     if (known !== undefined) return known;
-    const at = this.#bytes.length;
-    for (const byte of new TextEncoder().encode(text)) this.#bytes.push(byte);
-    this.#bytes.push(0);
+    const at = this.#length;
+    const bytes = new TextEncoder().encode(`${text}\0`);
+    this.#parts.push(bytes);
+    this.#length += bytes.length;
     this.#known.set(text, at);
     return at;
   }
 
   get bytes(): Uint8Array {
-    return Uint8Array.from(this.#bytes);
+    return concat(this.#parts);
   }
 }
 
 /** A relocatable BPF object: sections 1…n as given, then symbols and strings. */
 export function handMade(sections: readonly HandSection[], symbols: readonly HandSymbol[] = []): Uint8Array {
   const strings = new Strings();
-  const indexOf = (name: string | undefined): number =>
-    name === undefined ? 0 : sections.findIndex((s) => s.name === name) + 1;
+  const indices = new Map(sections.map((section, i) => [section.name, i + 1]));
+  const indexOf = (name: string | undefined): number => (name === undefined ? 0 : indices.get(name)!);
   const symbolTable = concat([
     new Uint8Array(24),
     ...symbols.map(({ name, type, binding = 1, section, value = 0, size = 0 }) =>
