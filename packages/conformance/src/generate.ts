@@ -29,6 +29,8 @@ export interface GenerateOptions {
   readonly verifiable?: boolean;
   /** Subprograms besides the main one; up to 2 unless told. */
   readonly subprogs?: number;
+  /** Mix registers, stack and context into the low 32 bits of r0 at the end, for where only they can be seen; false unless told. */
+  readonly digest?: boolean;
 }
 
 /** Instructions that the generator can use without a host: no kfuncs, maps, packets, tail calls, and nothing that engines refuse. */
@@ -77,21 +79,32 @@ export function generateProgram(seed: number, options: GenerateOptions = {}): Pr
   );
   const callee = random.below((options.subprogs ?? 2) + 1);
   const setting: Setting = { allowed, contextSize, verifiable, words: [], calls: [] };
-  const subprogs: Subprog[] = [];
   const withCallback = allowed.includes("call_helper") && allowed.includes("lddw_subprog");
   const share = Math.max(8, Math.floor(size / (callee + 1)));
+  const subprogs: Subprog[] = [];
+  const starts = new Map<number, number>();
+  const enter = (index: number, name: string): boolean => {
+    if (index > 0 && !setting.calls.some(({ to }) => to === index)) return false;
+    starts.set(index, setting.words.length / 2);
+    subprogs.push({ name, start: setting.words.length / 2 });
+    return true;
+  };
   for (let index = 0; index <= callee; index++) {
-    subprogs.push({ name: index === 0 ? "main" : `sub${index}`, start: setting.words.length / 2 });
+    if (!enter(index, index === 0 ? "main" : `sub${index}`)) continue;
     const callees = allowed.includes("call_subprog")
       ? Array.from({ length: callee - index }, (_, i) => index + 1 + i)
       : [];
-    new Body(random, setting, callees, withCallback ? callee + 1 : -1).emit(share, index === 0 ? "main" : "subprog");
+    const body = new Body(random, setting, callees, withCallback ? callee + 1 : -1);
+    body.emit(share, index === 0 ? "main" : "subprog");
+    if (index === 0 && options.digest === true) body.digest();
+    body.leave();
   }
-  if (setting.calls.some(({ to }) => to === callee + 1)) {
-    subprogs.push({ name: "callback", start: setting.words.length / 2 });
-    new Body(random, setting, [], -1).emit(8, "callback");
+  if (enter(callee + 1, "callback")) {
+    const body = new Body(random, setting, [], -1);
+    body.emit(8, "callback");
+    body.leave();
   }
-  for (const { at, to } of setting.calls) setting.words[2 * at + 1] = subprogs[to]!.start - at - 1;
+  for (const { at, to } of setting.calls) setting.words[2 * at + 1] = starts.get(to)! - at - 1;
   return {
     name: `random-${seed}`,
     type: "syscall",
@@ -180,7 +193,37 @@ class Body {
     const end = this.#at + size;
     while (this.#at < end) this.#piece(end);
     this.#closeAll();
-    this.#leave();
+  }
+
+  /** Mixes all that is known into r0. */
+  digest(): void {
+    const { contextSize } = this.#setting;
+    const registers = NUMBERS.filter((register) => register !== 0 && this.#registers & (1 << register));
+    if (!(this.#registers & 1)) this.#put("mov64_imm", 0);
+    const mix = (register: number): void => {
+      this.#put("mul64_imm", 0, 0, 0, 0x0100_0193);
+      this.#put("xor64_reg", 0, register);
+    };
+    for (const register of registers) mix(register);
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      if (!(this.#slots & (1 << slot))) continue;
+      this.#put("load64", 1, 10, -8 * (slot + 1));
+      mix(1);
+    }
+    for (let off = 0; off + 8 <= contextSize; off += 8) {
+      this.#put("load64", 1, CONTEXT, off);
+      mix(1);
+    }
+    this.#put("mov64_reg", 1, 0);
+    this.#put("rsh64_imm", 1, 0, 0, 32);
+    this.#put("xor64_reg", 0, 1);
+  }
+
+  /** Ends the subprogram. */
+  leave(): void {
+    if (!(this.#registers & 1)) this.#put("mov64_imm", 0, 0, 0, this.#immediate());
+    if (this.#role === "callback") this.#put("and64_imm", 0, 0, 0, 1);
+    this.#put("exit");
   }
 
   get #at(): number {
@@ -332,7 +375,7 @@ class Body {
     this.#jumpForward(op);
     const over = this.#open.length - 1;
     const { known } = this.#open[over]!;
-    this.#leave();
+    this.leave();
     this.#registers = known.registers;
     this.#slots = known.slots;
     this.#close(over);
@@ -380,12 +423,6 @@ class Body {
 
   #afterCall(): void {
     this.#registers = (this.#registers & ~0b11_1110) | 1;
-  }
-
-  #leave(): void {
-    if (!(this.#registers & 1)) this.#put("mov64_imm", 0, 0, 0, this.#immediate());
-    if (this.#role === "callback") this.#put("and64_imm", 0, 0, 0, 1);
-    this.#put("exit");
   }
 
   #known(): Known {

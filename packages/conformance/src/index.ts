@@ -5,3 +5,6 @@ export { type GenerateOptions, generateProgram, isSelfContained } from "./genera
 
 // random.ts
 export { Random } from "./random.ts";
+
+// golden.ts
+export { GOLDEN_CASES, type GoldenCase, goldenListing } from "./golden.ts";

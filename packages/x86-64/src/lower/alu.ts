@@ -96,8 +96,9 @@ const mov: LowerInsn<Assembler> = (a, insns, at) => {
   const code = insns.code(at);
   const dst = REG[insns.dst(at)]!;
   if (fromRegister(code)) {
-    if (wide(code)) mov_rm64_r64(a, dst, REG[insns.src(at)]!);
-    else mov_rm32_r32(a, dst, REG[insns.src(at)]!);
+    const src = REG[insns.src(at)]!;
+    if (!wide(code)) mov_rm32_r32(a, dst, src);
+    else if (dst !== src) mov_rm64_r64(a, dst, src);
     return;
   }
   const imm = insns.imm(at);
