@@ -1,7 +1,7 @@
 // An emulated x86-64 processor: fetch, decode once, execute the meaning; Intel SDM volume 1, chapter 3 (64-bit mode).
 import { Access, type Cpu, type CpuStop, Fault, type Memory, Run } from "@bpfkit/core";
 import { decode, type Insn } from "./decode.ts";
-import type { Fields, Meaning } from "./meanings.ts";
+import type { Fields, Meaning } from "./meaning/operands.ts";
 import { FLAGS, type Flag, REGISTER_COUNT, type Reg, regNumber } from "./regs.ts";
 import { SEMANTICS } from "./semantics.ts";
 

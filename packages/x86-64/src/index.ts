@@ -20,7 +20,7 @@ export { disassemble, printInsn } from "./print.ts";
 
 // semantics.ts
 export { SEMANTICS, undefinedFlags } from "./semantics.ts";
-export type { Fields, Meaning } from "./meanings.ts";
+export type { Fields, Meaning } from "./meaning/operands.ts";
 
 // cpu.ts
 export { createCpu, fieldsOf, X86Cpu } from "./cpu.ts";

@@ -1,6 +1,6 @@
 // How instructions set the flags: Intel SDM volume 1, section 3.4.3 and appendix A; volume 2 for each instruction.
 import type { Ops, Size } from "@bpfkit/core";
-import { FLAGS } from "./regs.ts";
+import { FLAGS } from "../regs.ts";
 
 const { CF, PF, AF, ZF, SF, OF, LT, BE, LE } = FLAGS;
 
