@@ -8,6 +8,8 @@ export type Bounds = number;
 
 const LOW_LIMIT = 1 << 22;
 const ANY_BITS = 64;
+const SATURATED = 48;
+const SMALL = 16;
 
 /** Any number that has nothing to do with r10. */
 export const UNKNOWN: Bounds = ANY_BITS << 1;
@@ -73,8 +75,14 @@ export function totalBits(value: Bounds): number {
 export function add(a: Bounds, b: Bounds): Bounds {
   const pointer = (a | b) & 1;
   if (!isKnown(a) || !isKnown(b) || (a & b & 1) === 1) return UNKNOWN | pointer;
-  const [x, y] = [bitsOf(a), bitsOf(b)];
-  return make(pointer, lowOf(a) + lowOf(b), x === 0 || y === 0 ? x + y : Math.max(x, y) + 1);
+  return make(pointer, lowOf(a) + lowOf(b), sumBits(bitsOf(a), bitsOf(b)));
+}
+
+/** Bits of a sum. A counter that small steps have brought to 2^48 is taken to stay there: no run lasts long enough to overflow it. */
+function sumBits(x: number, y: number): number {
+  const greater = Math.max(x, y);
+  const lesser = Math.min(x, y);
+  return lesser === 0 || (greater >= SATURATED && lesser <= SMALL) ? greater : greater + 1;
 }
 
 export function sub(a: Bounds, b: Bounds): Bounds {
@@ -91,15 +99,16 @@ export function join(a: Bounds, b: Bounds): Bounds {
   if (!isKnown(a) || !isKnown(b)) return UNKNOWN | (a & 1);
   const low = Math.min(lowOf(a), lowOf(b));
   const [x, y] = [bitsOf(a), bitsOf(b)];
-  if (x > 30 || y > 30) return make(a & 1, low, Math.max(x, y) + 1);
+  if (x > 30 || y > 30) return make(a & 1, low, sumBits(Math.max(x, y), lowOf(a) === lowOf(b) ? 0 : SMALL));
   return make(a & 1, low, widthOf(Math.max(lowOf(a) + 2 ** x, lowOf(b) + 2 ** y) - 1 - low));
 }
 
 /** A value above both that leaves few steps to the top; `next` is `join(previous, …)`. */
 export function widen(previous: Bounds, next: Bounds): Bounds {
-  if (isPointer(next) || !isKnown(next)) return next === previous ? next : UNKNOWN | (next & 1);
-  if (lowOf(next) < lowOf(previous)) return UNKNOWN;
-  return make(0, lowOf(next), bitsOf(next) <= 31 ? 31 : bitsOf(next) <= 62 ? 62 : ANY_BITS);
+  if (next === previous || !isKnown(next)) return next;
+  if (isPointer(previous) !== isPointer(next)) return next;
+  if (lowOf(next) < lowOf(previous)) return UNKNOWN | (next & 1);
+  return make(next & 1, lowOf(next), bitsOf(next) <= 31 ? 31 : bitsOf(next) <= SATURATED ? SATURATED : ANY_BITS);
 }
 
 /** What is left of a number known to be at most `limit` when taken as unsigned. */
