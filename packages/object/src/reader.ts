@@ -106,7 +106,7 @@ export class Reader {
   /** A counted copy, which a later write to the input does not change. */
   copy(what: string): Uint8Array {
     this.budget.take(this.length + OVERHEAD, what);
-    return this.bytes.slice();
+    return new Uint8Array(this.bytes); // slice() of a Node.js Buffer would not copy
   }
 
   /** The NUL-terminated UTF-8 string at `at`; ill-formed sequences become U+FFFD. */

@@ -77,7 +77,7 @@ export class HashMap extends LiveMap {
       const [oldest] = this.#elements;
       this.#drop(oldest![0], oldest![1]);
     }
-    const element = this.#make(keys.slice(keyAt, keyAt + this.spec.keySize));
+    const element = this.#make(new Uint8Array(keys.subarray(keyAt, keyAt + this.spec.keySize)));
     if (element === undefined) return "ENOMEM";
     this.#fill(element, values, valueAt, cpu);
     if (old !== undefined) {
