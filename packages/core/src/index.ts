@@ -203,6 +203,7 @@ export { interpreter } from "./machine/interpreter.ts";
 // machine/definedness.ts
 export {
   type TrackedEngine,
+  type TrackedExecutable,
   type TrackedExecution,
   trackedInterpreter,
   type UndefinedUse,

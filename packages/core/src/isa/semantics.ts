@@ -151,7 +151,7 @@ const atomicFetch =
 const cmpxchg =
   (size: Size): Meaning =>
   (m, f) =>
-    m.set(0, m.atomic("compare-exchange", size, targetAddress(m, f), src(m, f), m.zext(size, m.get(0))));
+    m.set(0, m.atomic("compare-exchange", size, targetAddress(m, f), src(m, f), m.get(0)));
 const loadAcquire =
   (size: Size): Meaning =>
   (m, f) => {

@@ -13,7 +13,7 @@ import type { TrapCause } from "./stop.ts";
 const ALL = 0xffff_ffff_ffff_ffffn;
 
 /** A number, and which of its bits mean something. */
-interface Tracked {
+export interface Tracked {
   readonly value: bigint;
   readonly defined: bigint;
 }
@@ -38,13 +38,14 @@ export interface TrackedExecution extends Execution {
   readonly undefinedUse: UndefinedUse | undefined;
 }
 
+/** A program placed for tracked executions. */
+export interface TrackedExecutable extends Executable {
+  start(options: StartOptions): TrackedExecution;
+}
+
 /** An {@link Engine} whose executions are tracked. */
 export interface TrackedEngine extends Engine {
-  load(
-    program: VerifiedProgram,
-    host: Host,
-    options?: LoadOptions,
-  ): Executable & { start(options: StartOptions): TrackedExecution };
+  load(program: VerifiedProgram, host: Host, options?: LoadOptions): TrackedExecutable;
 }
 
 /** The bits below the lowest undefined one: what carries leave defined. */
@@ -57,7 +58,7 @@ function belowUndefined(defined: bigint): bigint {
  * Numbers come from a {@link Run}; this reading adds the masks. A bit of a result is defined when the defined bits of the operands
  * alone decide it, by rules that err on the side of undefined.
  */
-class Definedness implements FrameReading<Tracked> {
+export class Definedness implements FrameReading<Tracked> {
   readonly registers: Tracked[] = new Array<Tracked>(REGISTERS).fill({ value: 0n, defined: 0n });
   target: bigint | undefined = undefined;
   undefinedUse: UndefinedUse | undefined = undefined;

@@ -30,7 +30,10 @@ export interface GuestCall {
   readonly args: readonly bigint[];
 }
 
-/** A helper or kfunc: gives r0, and yields where it calls back into the program. */
+/**
+ * A helper or kfunc: gives r0, and yields where it calls back into the program. A packet load gets the context and the signed
+ * 32-bit offset as its arguments, gives the bytes in host order, or a negative value where they lie outside, and never yields.
+ */
 export type HostFunction = (call: HostCall) => bigint | Generator<GuestCall, bigint, bigint>;
 
 /** Everything a loaded program can reach. The kernel package implements it; tests use small ones. */

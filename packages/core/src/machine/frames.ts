@@ -2,7 +2,7 @@
 import { BpfError, invariant } from "../errors.ts";
 import { MAY_GOTO, MAY_GOTO_BUDGET } from "../isa/semantics.ts";
 import type { Execution, GuestCall, HostFunction, StartOptions } from "./engine.ts";
-import { Fault } from "./fault.ts";
+import { Fault, trapping } from "./fault.ts";
 import type { Loaded } from "./loaded.ts";
 import { Access } from "./memory.ts";
 import type { BpfOps, Ops, Size } from "./ops.ts";
@@ -67,7 +67,8 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
   #stop: Stop | undefined;
 
   constructor(loaded: Loaded, options: StartOptions, read: (words: FrameOps<V>, at: () => number) => R) {
-    if (options.args.length > 5) throw new BpfError("argument", `${options.args.length} arguments`, { expected: "at most 5" });
+    if (options.args.length > 5)
+      throw new BpfError("argument", `${options.args.length} arguments`, { expected: "at most 5" });
     this.#loaded = loaded;
     this.#options = options;
     const words: FrameOps<V> = {
@@ -143,9 +144,17 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
     }
   }
 
+  /** A fault ends the run; host functions that wait for a callback are closed, the innermost first. */
   #trap(error: unknown): void {
     if (!(error instanceof Fault)) throw error;
     this.#stop = error.toTrap(BigInt(this.#at));
+    for (const { callback } of this.#frames.toReversed()) {
+      if (callback !== undefined)
+        trapping(
+          () => callback.return(0n),
+          () => 0n,
+        );
+    }
   }
 
   /** Slot behind the instruction that is running. */
@@ -158,12 +167,17 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
     const { registers } = this.reading;
     const { name, start, stackDepth: depth } = this.#loaded.program.structure.subprogs[subprog]!;
     const { stack, frameAddress } = this.#options;
-    if (frames.length === MAX_FRAMES) throw new Fault("stack", `${name} would be frame ${MAX_FRAMES + 1} of at most ${MAX_FRAMES}`);
+    if (frames.length === MAX_FRAMES)
+      throw new Fault("stack", `${name} would be frame ${MAX_FRAMES + 1} of at most ${MAX_FRAMES}`);
     const caller = frames.at(-1);
-    const base = frameAddress?.() ?? (caller === undefined ? stack.high : caller.base - BigInt(roundUp(caller.depth, 16)));
+    const base =
+      frameAddress?.() ?? (caller === undefined ? stack.high : caller.base - BigInt(roundUp(caller.depth, 16)));
     const low = base - BigInt(depth);
     if (low < stack.low || base > stack.high) {
-      throw new Fault("stack", `${depth} bytes of stack for ${name} below 0x${base.toString(16)}, ${describeStack(stack)}`);
+      throw new Fault(
+        "stack",
+        `${depth} bytes of stack for ${name} below 0x${base.toString(16)}, ${describeStack(stack)}`,
+      );
     }
     frames.push({ base, depth, resume, callback, saved: registers.slice(SAVED) });
     this.#loaded.host.memory.protect(low, depth, Access.READ | Access.WRITE);
@@ -194,7 +208,10 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
   }
 
   #callHost(callee: HostFunction): void {
-    const result = this.#ask(callee, [1, 2, 3, 4, 5].map((reg) => this.register(reg)));
+    const result = this.#ask(
+      callee,
+      [1, 2, 3, 4, 5].map((reg) => this.register(reg)),
+    );
     if (typeof result === "bigint") this.#setResult(result);
     else this.#goOn(result, this.#resumeSlot());
   }
@@ -236,7 +253,8 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
 
   #setArguments(args: readonly bigint[]): void {
     this.#forgetArguments();
-    for (const [i, arg] of args.entries()) this.reading.registers[1 + i] = this.reading.constant(BigInt.asUintN(64, arg));
+    for (const [i, arg] of args.entries())
+      this.reading.registers[1 + i] = this.reading.constant(BigInt.asUintN(64, arg));
   }
 
   #forgetArguments(): void {

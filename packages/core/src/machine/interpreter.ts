@@ -55,13 +55,18 @@ class BpfRun extends Run implements FrameReading<bigint> {
   }
 }
 
+/** An {@link Executable} with executions of some kind. */
+export interface ExecutableOf<E extends Execution> extends Executable {
+  start(options: StartOptions): E;
+}
+
 /** Loads a program for interpretation in the reading that `start` makes. */
 export function interpret<E extends Execution>(
   program: VerifiedProgram,
   host: Host,
   options: LoadOptions | undefined,
   start: (loaded: Loaded, options: StartOptions) => E,
-): Executable & { start(options: StartOptions): E } {
+): ExecutableOf<E> {
   const loaded = new Loaded(program, host, options);
   return {
     subprogAddress: (index) => loaded.entries[index]!,

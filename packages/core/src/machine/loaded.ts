@@ -5,7 +5,7 @@ import { INSNS, type InsnKind, type Op } from "../isa/opcodes.ts";
 import { type Fields, type Meaning, SEMANTICS } from "../isa/semantics.ts";
 import { targetOf } from "../isa/targets.ts";
 import type { VerifiedProgram } from "../program.ts";
-import type { Host, HostFunction, LoadOptions, Symbol } from "./engine.ts";
+import type { Host, HostFunction, LoadOptions, Symbol as Reference } from "./engine.ts";
 import { Access, type Allocation } from "./memory.ts";
 
 /** An instruction ready to run. */
@@ -89,7 +89,7 @@ export class Loaded {
 
   #resolveFunctions(): void {
     const { insns } = this.program.program;
-    const ask = (functions: Map<number, HostFunction>, key: number, symbol: Symbol): void => {
+    const ask = (functions: Map<number, HostFunction>, key: number, symbol: Reference): void => {
       if (!functions.has(key)) functions.set(key, this.host.function(symbol));
     };
     for (let at = 0; at < insns.length; at += insns.width(at)) {

@@ -1,11 +1,13 @@
 // Guest memory: one window of addresses with a permission for every byte, an allocator that leaves guard zones, and a write journal.
 import { BpfError } from "../errors.ts";
 import { Fault } from "./fault.ts";
-import { WriteJournal } from "./journal.ts";
+import type { WriteJournal } from "./journal.ts";
 import type { Size } from "./ops.ts";
 
 // The window lives in one WebAssembly memory so that translated code can reach it; the es2023 library does not declare it.
-declare const WebAssembly: { readonly Memory: new (limits: { readonly initial: number }) => { readonly buffer: ArrayBuffer } };
+declare const WebAssembly: {
+  readonly Memory: new (limits: { readonly initial: number }) => { readonly buffer: ArrayBuffer };
+};
 
 /** Permission bits of a guest byte; 0 is a guard. `HOST` marks entry points that leave the machine when a CPU fetches there. */
 export const Access: { readonly READ: 1; readonly WRITE: 2; readonly EXECUTE: 4; readonly HOST: 8 } = {
@@ -40,7 +42,12 @@ export interface MemoryOptions {
 }
 
 const REGIONS: readonly Region[] = ["host", "text", "stack", "data"];
-const DEFAULT_SIZES: Readonly<Record<Region, number>> = { host: 64 << 10, text: 16 << 20, stack: 1 << 20, data: 47 << 20 };
+const DEFAULT_SIZES: Readonly<Record<Region, number>> = {
+  host: 64 << 10,
+  text: 16 << 20,
+  stack: 1 << 20,
+  data: 47 << 20,
+};
 const PAGE = 64 << 10;
 /** Bytes without permission on both sides of an allocation. */
 const GUARD = 64;
@@ -132,7 +139,13 @@ export class Memory {
    * @param align - a power of two, 16 unless told
    * @throws {BpfError} `limit` when the region is full
    */
-  allocate(region: Region, size: number, owner: string, access: number = Access.READ | Access.WRITE, align = 16): Allocation {
+  allocate(
+    region: Region,
+    size: number,
+    owner: string,
+    access: number = Access.READ | Access.WRITE,
+    align = 16,
+  ): Allocation {
     const arena = this.#arenas[region];
     const span = Math.max(8, Math.ceil(size / 8) * 8);
     if (!(size >= 0 && Number.isSafeInteger(span))) throw new BpfError("argument", `${size} bytes of ${owner}`);
@@ -357,7 +370,11 @@ export class Memory {
     return hash >>> 0;
   }
 
-  #place(arena: Arena, index: number, { access, ...block }: Omit<Block, "address" | "live"> & { access: number }): Allocation {
+  #place(
+    arena: Arena,
+    index: number,
+    { access, ...block }: Omit<Block, "address" | "live"> & { access: number },
+  ): Allocation {
     const placed: Block = { address: this.base + BigInt(block.at), live: true, ...block };
     arena.blocks[index] = placed;
     this.#setAccess(block.at, block.size, access);

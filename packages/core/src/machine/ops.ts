@@ -8,7 +8,15 @@ export type Size = 1 | 2 | 4 | 8;
 export type Flow = "jump" | "call" | "return";
 
 /** Read-modify-write operations, and the two halves of a load-reserved / store-conditional pair. */
-export type AtomicOp = "add" | "and" | "or" | "xor" | "exchange" | "compare-exchange" | "load-reserved" | "store-conditional";
+export type AtomicOp =
+  | "add"
+  | "and"
+  | "or"
+  | "xor"
+  | "exchange"
+  | "compare-exchange"
+  | "load-reserved"
+  | "store-conditional";
 
 /** What a fence orders: earlier accesses of the first kind before later ones of the second. */
 export type Fence = "load-load-store" | "load-store-store" | "full";
@@ -53,8 +61,8 @@ export interface Ops<V> {
   load(size: Size, address: V): V;
   store(size: Size, address: V, value: V): void;
   /**
-   * One indivisible access that gives the old value, zero-extended. `compare-exchange` stores `value` where memory equals
-   * `expected`; `load-reserved` ignores `value`; `store-conditional` gives 0 when it stored and 1 when the reservation was lost.
+   * One indivisible access that gives the old value, zero-extended. `compare-exchange` stores `value` where memory equals the
+   * low `size` bytes of `expected`; `load-reserved` ignores `value`; `store-conditional` gives 0 when it stored and 1 when the reservation was lost.
    */
   atomic(op: AtomicOp, size: Size, address: V, value: V, expected?: V): V;
   fence(kind: Fence): void;

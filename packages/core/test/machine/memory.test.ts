@@ -14,7 +14,8 @@ function faultOf(body: () => unknown): string {
   try {
     body();
   } catch (error) {
-    if (error instanceof Fault) return `${error.trapCause} of ${error.size} at 0x${error.address?.toString(16)}: ${error.detail}`;
+    if (error instanceof Fault)
+      return `${error.trapCause} of ${error.size} at 0x${error.address?.toString(16)}: ${error.detail}`;
     throw error;
   }
   return "no fault";
@@ -95,9 +96,17 @@ describe("allocation", () => {
   });
 
   test("refuses windows that are not in whole 64 KiB parts below 4 GiB", () => {
-    const refusals: MemoryOptions[] = [{ base: 0n }, { base: 100n }, { base: 0xffff_0000n }, { sizes: { data: 100 } }, { sizes: { data: 0 } }];
+    const refusals: MemoryOptions[] = [
+      { base: 0n },
+      { base: 100n },
+      { base: 0xffff_0000n },
+      { sizes: { data: 100 } },
+      { sizes: { data: 0 } },
+    ];
     for (const options of refusals) {
-      expect(errorOf(() => new Memory({ ...SMALL, ...options }))).toMatch(/^argument: a window of \d+ bytes at 0x[0-9a-f]+, expected a base and regions/);
+      expect(errorOf(() => new Memory({ ...SMALL, ...options }))).toMatch(
+        /^argument: a window of \d+ bytes at 0x[0-9a-f]+, expected a base and regions/,
+      );
     }
   });
 });
@@ -108,14 +117,25 @@ describe("access", () => {
   test("is allowed exactly where every byte allows it", () => {
     const memory = new Memory(SMALL);
     const block = memory.allocate("data", 64, "block", 0);
-    const access = fc.array(fc.constantFrom(0, READ, WRITE, READ | WRITE, READ | EXECUTE), { minLength: 64, maxLength: 64 });
+    const access = fc.array(fc.constantFrom(0, READ, WRITE, READ | WRITE, READ | EXECUTE), {
+      minLength: 64,
+      maxLength: 64,
+    });
     fc.assert(
-      fc.property(access, fc.integer({ min: -8, max: 64 }), sizes, fc.constantFrom(READ, WRITE), (bytes, offset, size, need) => {
-        bytes.forEach((bits, i) => memory.protect(block.address + BigInt(i), 1, bits));
-        const allowed = Array.from({ length: size }, (_, i) => bytes[offset + i] ?? 0).every((bits) => (bits & need) === need);
-        const at = block.address + BigInt(offset);
-        expect(faultOf(() => memory.check(size, at, need, "load")) === "no fault").toBe(allowed);
-      }),
+      fc.property(
+        access,
+        fc.integer({ min: -8, max: 64 }),
+        sizes,
+        fc.constantFrom(READ, WRITE),
+        (bytes, offset, size, need) => {
+          for (const [i, bits] of bytes.entries()) memory.protect(block.address + BigInt(i), 1, bits);
+          const allowed = Array.from({ length: size }, (_, i) => bytes[offset + i] ?? 0).every(
+            (bits) => (bits & need) === need,
+          );
+          const at = block.address + BigInt(offset);
+          expect(faultOf(() => memory.check(size, at, need, "load")) === "no fault").toBe(allowed);
+        },
+      ),
     );
   });
 
@@ -123,12 +143,17 @@ describe("access", () => {
     const memory = new Memory(SMALL);
     const { address } = memory.allocate("data", 32, "block");
     fc.assert(
-      fc.property(fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }), fc.integer({ min: 0, max: 24 }), sizes, (value, offset, size) => {
-        const at = address + BigInt(offset);
-        memory.store(size, at, value);
-        expect(memory.load(size, at)).toBe(BigInt.asUintN(8 * size, value));
-        expect(memory.load(1, at)).toBe(value & 0xffn);
-      }),
+      fc.property(
+        fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
+        fc.integer({ min: 0, max: 24 }),
+        sizes,
+        (value, offset, size) => {
+          const at = address + BigInt(offset);
+          memory.store(size, at, value);
+          expect(memory.load(size, at)).toBe(BigInt.asUintN(8 * size, value));
+          expect(memory.load(1, at)).toBe(value & 0xffn);
+        },
+      ),
     );
   });
 
@@ -174,7 +199,9 @@ describe("a trap says where the access went", () => {
 
   test("in an empty region too", () => {
     const empty = new Memory(SMALL);
-    expect(faultOf(() => empty.load(1, empty.base + 0x3_1000n))).toBe("load of 1 at 0x10031000: nothing is allocated there");
+    expect(faultOf(() => empty.load(1, empty.base + 0x3_1000n))).toBe(
+      "load of 1 at 0x10031000: nothing is allocated there",
+    );
   });
 });
 
@@ -191,7 +218,11 @@ describe("the journal", () => {
   test("undoes any writes, by programs and by the host", () => {
     const memory = new Memory(SMALL);
     const { address } = memory.allocate("data", 256, "block");
-    const write = fc.record({ offset: fc.integer({ min: 0, max: 240 }), size: fc.constantFrom<Size | 16>(1, 2, 4, 8, 16), value: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }) });
+    const write = fc.record({
+      offset: fc.integer({ min: 0, max: 240 }),
+      size: fc.constantFrom<Size | 16>(1, 2, 4, 8, 16),
+      value: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
+    });
     fc.assert(
       fc.property(fc.array(write, { maxLength: 600 }), (writes) => {
         const before = memory.hash();
@@ -239,15 +270,20 @@ describe("hash", () => {
     const stored = memory.hash();
     memory.protect(address, 1, READ);
     const guarded = memory.hash();
-    memory.allocate("data", 0, "nothing");
-    expect(new Set([first, stored, guarded, memory.hash()]).size).toBe(4);
+    const closed = memory.allocate("data", 8, "closed", 0);
+    const allocated = memory.hash();
+    memory.free(closed);
+    expect(new Set([first, stored, guarded, allocated, memory.hash()]).size).toBe(5);
   });
 });
 
 describe("what was decoded from code is stale after", () => {
   const cases: [string, (memory: Memory, address: bigint) => void][] = [
     ["a host write", (memory, address) => memory.write(address + 3n, Uint8Array.of(0x90))],
-    ["a host write that begins and ends outside the code", (memory, address) => memory.write(address - 32n, new Uint8Array(128))],
+    [
+      "a host write that begins and ends outside the code",
+      (memory, address) => memory.write(address - 32n, new Uint8Array(128)),
+    ],
     ["a store by a program", (memory, address) => memory.store(1, address, 0x90n)],
     ["a change of permissions", (memory, address) => memory.protect(address, 4, READ)],
     [

@@ -8,7 +8,22 @@ import { Run } from "../../src/machine/run.ts";
 const ONES = (1n << 64n) - 1n;
 const MIN = 1n << 63n;
 const word = fc.oneof(
-  fc.constantFrom(0n, 1n, 2n, 63n, 64n, 65n, 0x80n, 0x8000n, 0x8000_0000n, 0xffff_ffffn, MIN - 1n, MIN, ONES - 1n, ONES),
+  fc.constantFrom(
+    0n,
+    1n,
+    2n,
+    63n,
+    64n,
+    65n,
+    0x80n,
+    0x8000n,
+    0x8000_0000n,
+    0xffff_ffffn,
+    MIN - 1n,
+    MIN,
+    ONES - 1n,
+    ONES,
+  ),
   fc.bigInt({ min: 0n, max: ONES }),
 );
 const memory = new Memory({ sizes: { text: 1 << 16, stack: 1 << 16, data: 1 << 16 } });
@@ -33,7 +48,10 @@ describe("the words", () => {
     sar: (a, b) => [run.sar(a, b), fromBits((i) => bitsOf(a)[Math.min(63, i + Number(b % 64n))])],
     "udiv and urem": (a, b) => [b === 0n ? run.urem(a, b) : run.udiv(a, b) * b + run.urem(a, b), a],
     "udiv by zero": (a) => [run.udiv(a, 0n), ONES],
-    "sdiv and srem": (a, b) => [b === 0n ? run.srem(a, b) : wrap(signed(run.sdiv(a, b)) * signed(b) + signed(run.srem(a, b))), a],
+    "sdiv and srem": (a, b) => [
+      b === 0n ? run.srem(a, b) : wrap(signed(run.sdiv(a, b)) * signed(b) + signed(run.srem(a, b))),
+      a,
+    ],
     "sdiv by zero": (a) => [run.sdiv(a, 0n), ONES],
     "sdiv of the minimum by -1": () => [run.sdiv(MIN, ONES), MIN],
     "srem of the minimum by -1": () => [run.srem(MIN, ONES), 0n],
@@ -124,7 +142,11 @@ describe("lazily set registers", () => {
 
   test("equal eagerly set ones under any sequence", () => {
     const groups = [ALL, [A, B], [C], [A]];
-    const action = fc.record({ kind: fc.constantFrom("lazy", "set", "get"), which: fc.integer({ min: 0, max: 3 }), value: word });
+    const action = fc.record({
+      kind: fc.constantFrom("lazy", "set", "get"),
+      which: fc.integer({ min: 0, max: 3 }),
+      value: word,
+    });
     fc.assert(
       fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
         const run = fresh();
@@ -201,13 +223,62 @@ describe("atomic accesses", () => {
 describe("a checked reading refuses", () => {
   const checked = (): Run => new Run({ memory, registers: 8, firstLazy: 4, checked: true });
   const cases: [string, string, (run: Run) => void][] = [
-    ["a load after a set", "load after a set of register 1", (run) => (run.set(1, 0n), run.load(8, address))],
-    ["a store after a set", "store after a set of register 1", (run) => (run.set(1, 0n), run.store(8, address, 0n))],
-    ["an atomic after a set", "atomic after a set of register 1", (run) => (run.set(1, 0n), run.atomic("add", 8, address, 0n))],
-    ["a trap after a set", "trapIf after a set of register 1", (run) => (run.set(1, 0n), run.trapIf(0n, "divide"))],
-    ["a store after lazy flags", "store after a set of register 4, 5", (run) => (run.setLazy([4, 5], () => 0n), run.store(8, address, 0n))],
-    ["a get after the set", "a get of register 1 after its set", (run) => (run.set(1, 0n), run.get(1))],
-    ["a second set", "a second set of register 1", (run) => (run.set(1, 0n), run.set(1, 0n))],
+    [
+      "a load after a set",
+      "load after a set of register 1",
+      (run) => {
+        run.set(1, 0n);
+        run.load(8, address);
+      },
+    ],
+    [
+      "a store after a set",
+      "store after a set of register 1",
+      (run) => {
+        run.set(1, 0n);
+        run.store(8, address, 0n);
+      },
+    ],
+    [
+      "an atomic after a set",
+      "atomic after a set of register 1",
+      (run) => {
+        run.set(1, 0n);
+        run.atomic("add", 8, address, 0n);
+      },
+    ],
+    [
+      "a trap after a set",
+      "trapIf after a set of register 1",
+      (run) => {
+        run.set(1, 0n);
+        run.trapIf(0n, "divide");
+      },
+    ],
+    [
+      "a store after lazy flags",
+      "store after a set of register 4, 5",
+      (run) => {
+        run.setLazy([4, 5], () => 0n);
+        run.store(8, address, 0n);
+      },
+    ],
+    [
+      "a get after the set",
+      "a get of register 1 after its set",
+      (run) => {
+        run.set(1, 0n);
+        run.get(1);
+      },
+    ],
+    [
+      "a second set",
+      "a second set of register 1",
+      (run) => {
+        run.set(1, 0n);
+        run.set(1, 0n);
+      },
+    ],
     [
       "a lazy value that reads a register",
       "get inside a lazy value",

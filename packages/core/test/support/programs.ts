@@ -3,8 +3,16 @@ import { structureOf } from "../../src/analysis/structure.ts";
 import { BpfError } from "../../src/errors.ts";
 import { Insns, packWord } from "../../src/isa/insns.ts";
 import { INSNS, type InsnRow, type Op } from "../../src/isa/opcodes.ts";
-import type { Engine, Execution, Host, HostFunction, LoadOptions, StartOptions, Symbol } from "../../src/machine/engine.ts";
-import { Memory } from "../../src/machine/memory.ts";
+import type {
+  Engine,
+  Execution,
+  Host,
+  HostFunction,
+  LoadOptions,
+  Symbol as Reference,
+  StartOptions,
+} from "../../src/machine/engine.ts";
+import { type Allocation, Memory } from "../../src/machine/memory.ts";
 import type { Subprog, VerifiedProgram } from "../../src/program.ts";
 
 export interface FieldValues {
@@ -41,25 +49,31 @@ export function programOf(insns: readonly number[][], starts: readonly number[] 
 /** What a test's programs can reach: functions by helper number, `kfunc N` or `packet N`; a map's address is its index × 4096. */
 export class Surroundings implements Host {
   readonly memory: Memory = new Memory({ sizes: { text: 1 << 16, stack: 1 << 16, data: 1 << 16 } });
-  readonly stack = this.memory.allocate("stack", 8192, "the stack");
+  readonly stack: Allocation = this.memory.allocate("stack", 8192, "the stack");
   readonly functions: Record<string, HostFunction>;
-  readonly asked: Symbol[] = [];
+  readonly asked: Reference[] = [];
 
   constructor(functions: Record<string, HostFunction> = {}) {
     this.functions = functions;
   }
 
-  address(symbol: Symbol): bigint {
+  address(symbol: Reference): bigint {
     this.asked.push(symbol);
     if (symbol.kind === "map") return BigInt(symbol.index) * 4096n;
     if (symbol.kind === "map-value") return BigInt(symbol.index) * 4096n + BigInt(symbol.offset);
     throw new BpfError("unknown-symbol", symbol.kind);
   }
 
-  function(symbol: Symbol): HostFunction {
+  function(symbol: Reference): HostFunction {
     this.asked.push(symbol);
     const name =
-      symbol.kind === "helper" ? `${symbol.id}` : symbol.kind === "kfunc" ? `kfunc ${symbol.index}` : symbol.kind === "packet-load" ? `packet ${symbol.size}` : "";
+      symbol.kind === "helper"
+        ? `${symbol.id}`
+        : symbol.kind === "kfunc"
+          ? `kfunc ${symbol.index}`
+          : symbol.kind === "packet-load"
+            ? `packet ${symbol.size}`
+            : "";
     const found = this.functions[name];
     if (found === undefined) throw new BpfError("unknown-symbol", name);
     return found;
