@@ -20,11 +20,14 @@ export function askKernel(arch, cases) {
   }
 }
 
+const BPF_F_SLEEPABLE = 1 << 4;
+
 /** A case that loads `program`. Its maps are created in the guest; `sources` gives what they hold at the start. */
 export function caseOf(program, rest = {}) {
   return {
     name: program.name,
     type: program.type,
+    flags: program.type === "syscall" ? BPF_F_SLEEPABLE : 0, // such programs have to be
     license: program.license,
     per_insn: 1, // brings function information along, without which the kernel takes no callbacks
     insns: hex(program.insns.toBytes()),
