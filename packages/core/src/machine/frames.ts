@@ -105,7 +105,7 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
   }
 
   step(budget: number): Stop | undefined {
-    if (this.#at < 0 && this.#stop === undefined) {
+    if (!this.#isStarted) {
       this.#start();
       return this.#stop;
     }
@@ -114,7 +114,7 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
   }
 
   run(budget: number): Stop {
-    if (this.#at < 0 && this.#stop === undefined) this.#start();
+    if (!this.#isStarted) this.#start();
     const { reading } = this;
     const { decoded } = this.#loaded;
     try {
@@ -130,6 +130,10 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
       this.#trap(error);
     }
     return this.#stop ?? BUDGET;
+  }
+
+  get #isStarted(): boolean {
+    return this.#frames.length > 0 || this.#stop !== undefined;
   }
 
   #start(): void {

@@ -250,11 +250,18 @@ describe("memory", () => {
 describe("a value that nobody gave", () => {
   test("is noticed when it decides a branch or an address, the first time", () => {
     expect(reach(1, [insn("jeq64_imm", { dst: 3, imm: 0 }), exit]).undefinedUse).toEqual({ at: 0, what: "branch" });
-    const surroundings = new Surroundings();
-    const program = programOf([mov(0, 0), insn("load8", { dst: 0, src: 3 }), exit]);
-    const execution = trackedInterpreter.load(program, surroundings).start(surroundings.options());
-    expect(execution.run(5)).toMatchObject({ kind: "trap", cause: "load" });
-    expect(execution.undefinedUse).toEqual({ at: 1, what: "address" });
+    const accesses = [
+      insn("load8", { dst: 0, src: 3 }),
+      insn("store8_imm", { dst: 3 }),
+      insn("atomic_add64", { dst: 3, src: 0 }),
+    ];
+    for (const access of accesses) {
+      const surroundings = new Surroundings();
+      const program = programOf([mov(0, 0), access, exit]);
+      const execution = trackedInterpreter.load(program, surroundings).start(surroundings.options());
+      expect(execution.run(5)).toMatchObject({ kind: "trap", pc: 1n });
+      expect(execution.undefinedUse).toEqual({ at: 1, what: "address" });
+    }
   });
 
   test("may be moved, stored and masked away", () => {

@@ -487,7 +487,9 @@ describe.each(engines)("the %s", (_name, engine) => {
     const program = programOf([mov(0, 0), [0xff, 0]]);
     expect(run(program)).toEqual({ kind: "trap", cause: "illegal", pc: 1n });
     expect(run(programOf([insn("ja", { off: 10 })]))).toEqual({ kind: "trap", cause: "illegal", pc: 11n });
-    expect(run(programOf([insn("ja", { off: -10 })]))).toEqual({ kind: "trap", cause: "illegal", pc: -9n });
+    const backwards = new Surroundings().start(engine, programOf([insn("ja", { off: -10 })]));
+    for (let i = 0; i < 2; i++) expect(backwards.step(1)).toBeUndefined();
+    expect(backwards.step(1)).toEqual({ kind: "trap", cause: "illegal", pc: -9n });
   });
 
   test("refuses more than five arguments", () => {
