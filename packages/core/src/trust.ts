@@ -140,12 +140,12 @@ function checkTarget(program: Program, structure: Structure, i: number, op: numb
   if (target === undefined) return;
   const kind = kindOf(op);
   const isCall = kind === "callSubprog" || kind === "loadImm64";
-  const what = kind === "callSubprog" ? "call" : kind === "loadImm64" ? "address" : "jump";
+  const what = kind === "callSubprog" ? "call to" : kind === "loadImm64" ? "address of" : "jump to";
   if (target < 0 || target >= insns.length) {
-    throw refusal(program, i, `${what} to slot ${target}, outside the program`, { expected: `a slot in 0..${insns.length - 1}` });
+    throw refusal(program, i, `${what} slot ${target}, outside the program`, { expected: `a slot in 0..${insns.length - 1}` });
   }
   if ((structure.marks[target]! & Mark.START) === 0) {
-    throw refusal(program, i, `${what} to slot ${target}, the second half of a two-slot load`, { expected: "the start of an instruction" });
+    throw refusal(program, i, `${what} slot ${target}, the second half of a two-slot load`, { expected: "the start of an instruction" });
   }
   if (!isCall && (target < start || target >= end)) {
     const other = structure.subprogs[structure.subprogAt(target)]!.name;

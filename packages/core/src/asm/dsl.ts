@@ -6,18 +6,29 @@ import { INSNS, type InsnRow, type Op } from "../isa/opcodes.ts";
 /** A register by name, so that `mov64(r1, r2)` and `mov64(r1, 2)` differ. */
 export type Register = "r0" | "r1" | "r2" | "r3" | "r4" | "r5" | "r6" | "r7" | "r8" | "r9" | "r10";
 
+/** Results, and what a program returns. */
 export const r0: Register = "r0";
+/** First argument; the context at entry. */
 export const r1: Register = "r1";
+/** Argument; undefined after a call. */
 export const r2: Register = "r2";
+/** Argument; undefined after a call. */
 export const r3: Register = "r3";
+/** Argument; undefined after a call. */
 export const r4: Register = "r4";
+/** Argument; undefined after a call. */
 export const r5: Register = "r5";
+/** Kept over calls. */
 export const r6: Register = "r6";
+/** Kept over calls. */
 export const r7: Register = "r7";
+/** Kept over calls. */
 export const r8: Register = "r8";
+/** Kept over calls. */
 export const r9: Register = "r9";
-/** The frame pointer; `fp` is another name for it. */
+/** The frame pointer: one past the end of the frame. */
 export const r10: Register = "r10";
+/** r10, the frame pointer. */
 export const fp: Register = "r10";
 
 /** A place in a program, or the start of a subprogram; an item of `build` where it stands. */
@@ -48,15 +59,24 @@ export type Item = BuiltInsn | InsnLabel | readonly Item[];
 
 /** Width of a memory access; `s` sizes sign-extend. */
 export type LoadSize = "u8" | "u16" | "u32" | "u64" | "s8" | "s16" | "s32";
+/** Width of a store, a load-acquire or a store-release. */
 export type StoreSize = "u8" | "u16" | "u32" | "u64";
+/** Width of a read-modify-write. */
 export type AtomicSize = "u32" | "u64";
 
+/** 8 bits, zero-extended. */
 export const u8 = "u8" as const;
+/** 16 bits, zero-extended. */
 export const u16 = "u16" as const;
+/** 32 bits, zero-extended. */
 export const u32 = "u32" as const;
+/** 64 bits, zero-extended. */
 export const u64 = "u64" as const;
+/** 8 bits, sign-extended. */
 export const s8 = "s8" as const;
+/** 16 bits, sign-extended. */
 export const s16 = "s16" as const;
+/** 32 bits, sign-extended. */
 export const s32 = "s32" as const;
 
 /** `dst op= src`, where `src` is a register or a 32-bit immediate. */
@@ -85,35 +105,65 @@ export function register(number: number): Register {
 }
 
 // Arithmetic: RFC 9669 section 4.1.
+/** `dst += src`, 64 bits. */
 export const add64: AluFunction = alu("add64");
+/** `dst += src`, 32 bits; clears the upper half. */
 export const add32: AluFunction = alu("add32");
+/** `dst -= src`, 64 bits. */
 export const sub64: AluFunction = alu("sub64");
+/** `dst -= src`, 32 bits; clears the upper half. */
 export const sub32: AluFunction = alu("sub32");
+/** `dst *= src`, 64 bits. */
 export const mul64: AluFunction = alu("mul64");
+/** `dst *= src`, 32 bits; clears the upper half. */
 export const mul32: AluFunction = alu("mul32");
+/** `dst |= src`, 64 bits. */
 export const or64: AluFunction = alu("or64");
+/** `dst |= src`, 32 bits; clears the upper half. */
 export const or32: AluFunction = alu("or32");
+/** `dst &= src`, 64 bits. */
 export const and64: AluFunction = alu("and64");
+/** `dst &= src`, 32 bits; clears the upper half. */
 export const and32: AluFunction = alu("and32");
+/** `dst ^= src`, 64 bits. */
 export const xor64: AluFunction = alu("xor64");
+/** `dst ^= src`, 32 bits; clears the upper half. */
 export const xor32: AluFunction = alu("xor32");
+/** `dst /= src`, 64 bits. */
 export const div64: AluFunction = alu("div64");
+/** `dst /= src`, 32 bits; clears the upper half. */
 export const div32: AluFunction = alu("div32");
+/** `dst s/= src`, 64 bits. */
 export const sdiv64: AluFunction = alu("sdiv64");
+/** `dst s/= src`, 32 bits; clears the upper half. */
 export const sdiv32: AluFunction = alu("sdiv32");
+/** `dst %= src`, 64 bits. */
 export const mod64: AluFunction = alu("mod64");
+/** `dst %= src`, 32 bits; clears the upper half. */
 export const mod32: AluFunction = alu("mod32");
+/** `dst s%= src`, 64 bits. */
 export const smod64: AluFunction = alu("smod64");
+/** `dst s%= src`, 32 bits; clears the upper half. */
 export const smod32: AluFunction = alu("smod32");
+/** `dst <<= src`, 64 bits. */
 export const lsh64: AluFunction = alu("lsh64");
+/** `dst <<= src`, 32 bits; clears the upper half. */
 export const lsh32: AluFunction = alu("lsh32");
+/** `dst >>= src`, 64 bits. */
 export const rsh64: AluFunction = alu("rsh64");
+/** `dst >>= src`, 32 bits; clears the upper half. */
 export const rsh32: AluFunction = alu("rsh32");
+/** `dst s>>= src`, 64 bits. */
 export const arsh64: AluFunction = alu("arsh64");
+/** `dst s>>= src`, 32 bits; clears the upper half. */
 export const arsh32: AluFunction = alu("arsh32");
+/** `dst = src`, 64 bits. */
 export const mov64: AluFunction = alu("mov64");
+/** `dst = src`, 32 bits; clears the upper half. */
 export const mov32: AluFunction = alu("mov32");
+/** `dst = -dst`, 64 bits. */
 export const neg64: UnaryFunction = unary("neg64");
+/** `dst = -dst`, 32 bits; clears the upper half. */
 export const neg32: UnaryFunction = unary("neg32");
 
 /** Sign-extends the low `bits` of `src` to 64. */
@@ -136,14 +186,23 @@ export function addrSpaceCast(dst: Register, src: Register, to: number, from: nu
 }
 
 // Byte swaps: RFC 9669 section 4.2.
+/** Low 16 bits in little-endian order. */
 export const le16: UnaryFunction = unary("le16");
+/** Low 32 bits in little-endian order. */
 export const le32: UnaryFunction = unary("le32");
+/** Low 64 bits in little-endian order. */
 export const le64: UnaryFunction = unary("le64");
+/** Low 16 bits in big-endian order. */
 export const be16: UnaryFunction = unary("be16");
+/** Low 32 bits in big-endian order. */
 export const be32: UnaryFunction = unary("be32");
+/** Low 64 bits in big-endian order. */
 export const be64: UnaryFunction = unary("be64");
+/** Low 16 bits with their bytes reversed. */
 export const bswap16: UnaryFunction = unary("bswap16");
+/** Low 32 bits with their bytes reversed. */
 export const bswap32: UnaryFunction = unary("bswap32");
+/** Low 64 bits with their bytes reversed. */
 export const bswap64: UnaryFunction = unary("bswap64");
 
 /** Loads 64 bits, in two slots. */
@@ -195,15 +254,23 @@ export function store(size: StoreSize, base: Register, off: number, src: Registe
   return insn(`${name}_imm` as Op, { dst: base, off, imm: immediate(size === "u64" ? name : "store32", src) });
 }
 
+/** `*(base + off) += src`, at once. */
 export const atomicAdd: AtomicFunction = atomic("atomic_add");
+/** `*(base + off) |= src`, at once. */
 export const atomicOr: AtomicFunction = atomic("atomic_or");
+/** `*(base + off) &= src`, at once. */
 export const atomicAnd: AtomicFunction = atomic("atomic_and");
+/** `*(base + off) ^= src`, at once. */
 export const atomicXor: AtomicFunction = atomic("atomic_xor");
-/** The fetching ones leave the old value in `src`. */
+/** `*(base + off) += src`, at once; `src` gets the old value. */
 export const fetchAdd: AtomicFunction = atomic("atomic_fetch_add");
+/** `*(base + off) |= src`, at once; `src` gets the old value. */
 export const fetchOr: AtomicFunction = atomic("atomic_fetch_or");
+/** `*(base + off) &= src`, at once; `src` gets the old value. */
 export const fetchAnd: AtomicFunction = atomic("atomic_fetch_and");
+/** `*(base + off) ^= src`, at once; `src` gets the old value. */
 export const fetchXor: AtomicFunction = atomic("atomic_fetch_xor");
+/** Swaps `src` and `*(base + off)`, at once. */
 export const xchg: AtomicFunction = atomic("xchg");
 /** Stores `src` where memory equals r0; r0 gets the old value. */
 export const cmpxchg: AtomicFunction = atomic("cmpxchg");
@@ -229,27 +296,49 @@ export function ldInd(size: "u8" | "u16" | "u32", src: Register, offset = 0): Bu
 }
 
 // Jumps and calls: RFC 9669 section 4.3. Without a number they compare 64 bits.
+/** Jumps when `dst == src`, 64 bits. */
 export const jeq: JumpFunction = jump("jeq64");
+/** Jumps when `dst == src`, 32 bits. */
 export const jeq32: JumpFunction = jump("jeq32");
+/** Jumps when `dst != src`, 64 bits. */
 export const jne: JumpFunction = jump("jne64");
+/** Jumps when `dst != src`, 32 bits. */
 export const jne32: JumpFunction = jump("jne32");
+/** Jumps when `dst > src`, 64 bits. */
 export const jgt: JumpFunction = jump("jgt64");
+/** Jumps when `dst > src`, 32 bits. */
 export const jgt32: JumpFunction = jump("jgt32");
+/** Jumps when `dst >= src`, 64 bits. */
 export const jge: JumpFunction = jump("jge64");
+/** Jumps when `dst >= src`, 32 bits. */
 export const jge32: JumpFunction = jump("jge32");
+/** Jumps when `dst < src`, 64 bits. */
 export const jlt: JumpFunction = jump("jlt64");
+/** Jumps when `dst < src`, 32 bits. */
 export const jlt32: JumpFunction = jump("jlt32");
+/** Jumps when `dst <= src`, 64 bits. */
 export const jle: JumpFunction = jump("jle64");
+/** Jumps when `dst <= src`, 32 bits. */
 export const jle32: JumpFunction = jump("jle32");
+/** Jumps when `dst s> src`, 64 bits. */
 export const jsgt: JumpFunction = jump("jsgt64");
+/** Jumps when `dst s> src`, 32 bits. */
 export const jsgt32: JumpFunction = jump("jsgt32");
+/** Jumps when `dst s>= src`, 64 bits. */
 export const jsge: JumpFunction = jump("jsge64");
+/** Jumps when `dst s>= src`, 32 bits. */
 export const jsge32: JumpFunction = jump("jsge32");
+/** Jumps when `dst s< src`, 64 bits. */
 export const jslt: JumpFunction = jump("jslt64");
+/** Jumps when `dst s< src`, 32 bits. */
 export const jslt32: JumpFunction = jump("jslt32");
+/** Jumps when `dst s<= src`, 64 bits. */
 export const jsle: JumpFunction = jump("jsle64");
+/** Jumps when `dst s<= src`, 32 bits. */
 export const jsle32: JumpFunction = jump("jsle32");
+/** Jumps when `dst & src`, 64 bits. */
 export const jset: JumpFunction = jump("jset64");
+/** Jumps when `dst & src`, 32 bits. */
 export const jset32: JumpFunction = jump("jset32");
 
 /** Jumps always; 16 bits of distance. */

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { assemble, Insns, Mark, OPS, type Structure, structureOf } from "../../src/index.ts";
@@ -129,7 +130,11 @@ describe("stack depth", () => {
     ["a pointer kept over a call", "r6 = r10\n r6 += -40\n call 5\n r1 = *(u8 *)(r6 + 0)", 40],
     ["either of two buffers", "r2 = r10\n r2 += -16\n if r1 > 5 goto +2\n r2 = r10\n r2 += -32\n *(u8 *)(r2 + 0) = 1", 32],
     ["a pointer kept on the stack", "r2 = r10\n r2 += -64\n *(u64 *)(r10 - 8) = r2\n r3 = *(u64 *)(r10 - 8)\n *(u8 *)(r3 + 0) = 1", 64],
-    ["a pointer kept where a later turn of a loop finds it", "goto +3\n r3 = *(u64 *)(r10 - 8)\n *(u8 *)(r3 + 0) = 1\n exit\n r2 = r10\n r2 += -64\n *(u64 *)(r10 - 8) = r2\n goto -7", 64],
+    [
+      "a pointer kept where a later turn of a loop finds it",
+      "goto +3\n r3 = *(u64 *)(r10 - 8)\n *(u8 *)(r3 + 0) = 1\n exit\n r2 = r10\n r2 += -64\n *(u64 *)(r10 - 8) = r2\n goto -7",
+      64,
+    ],
     ["a pointer given away", "r2 = r10\n r2 += -64\n *(u64 *)(r1 + 0) = r2", 512],
     ["a masked index", "r1 &= 7\n r2 = r10\n r2 += -64\n r2 += r1\n *(u8 *)(r2 + 0) = 1", 64],
     ["a masked index with the buffer in the offset", "r1 &= 7\n r2 = r10\n r2 += r1\n *(u8 *)(r2 - 64) = 1", 64],
@@ -151,6 +156,17 @@ describe("stack depth", () => {
   ])("%s", (_, text, bytes) => {
     expect(depths(`${text}\n exit`)[0]).toBe(bytes);
   });
+
+  const kernel = readFileSync(new URL("linux-7.2-stack-depths.txt", import.meta.url), "utf8")
+    .split("==== ")
+    .slice(1);
+
+  test.each(kernel.map((part) => [part.slice(0, part.indexOf("\n")), part.slice(part.indexOf("\n"))] as const))(
+    "is the kernel's for what clang makes: %s",
+    (head, text) => {
+      expect(depths(text).join("+")).toBe(head.split(" ")[1]);
+    },
+  );
 
   test("is each subprogram's own", () => {
     expect(depths("*(u64 *)(r10 - 8) = 0\n call a\n exit\n a: *(u64 *)(r10 - 16) = 0\n exit")).toEqual([8, 16]);
