@@ -80,7 +80,7 @@ describe("a listing", () => {
       0008  06 0b 0c 00 08 00 00 00  store sp, lr, 8
       0010  06 0b 0a 00 00 00 00 00  store sp, t10, 0
       0018  02 0a 0b 00 00 00 00 00  mov t10, sp, 0
-      0020  03 0b 00 00 00 fe ff ff  addi sp, t0, -512
+      0020  03 0b 00 00 00 00 00 00  addi sp, t0, 0
       ; 0: call pc+2
       0028  07 00 00 00 50 00 00 00  call t0, t0, 80
       0030  02 00 01 00 00 00 00 00  mov t0, t1, 0
@@ -100,7 +100,7 @@ describe("a listing", () => {
       0080  06 0b 0c 00 08 00 00 00  store sp, lr, 8
       0088  06 0b 0a 00 00 00 00 00  store sp, t10, 0
       0090  02 0a 0b 00 00 00 00 00  mov t10, sp, 0
-      0098  03 0b 00 00 00 fe ff ff  addi sp, t0, -512
+      0098  03 0b 00 00 00 00 00 00  addi sp, t0, 0
       ; 3: r0 += 1000
       00a0  08 00 00 00 38 00 00 00  jump t0, t0, 56
       ; 4: exit
