@@ -12,9 +12,6 @@ export { VirtualClock } from "./clock.ts";
 // maps/map.ts
 export type { KernelMap, MapEntry, UpdateFlags } from "./maps/map.ts";
 
-// helpers/helper.ts
-export type { Profile } from "./helpers/helper.ts";
-
 // context/xdp.ts
 export { XDP_ACTIONS } from "./context/xdp.ts";
 

@@ -15,7 +15,7 @@ import {
 import { VirtualClock } from "./clock.ts";
 import type { Context, ContextInput } from "./context/context.ts";
 import { CONTEXTS } from "./context/registry.ts";
-import type { HelperSite, Profile } from "./helpers/helper.ts";
+import type { HelperSite } from "./helpers/helper.ts";
 import type { KernelMap, LiveMap, MapSite } from "./maps/map.ts";
 import { createLiveMap } from "./maps/registry.ts";
 import { LoadedProgram } from "./program.ts";
@@ -31,8 +31,6 @@ export interface KernelOptions {
   readonly cpus?: number;
   /** Of the random numbers that programs get; 0 unless told. */
   readonly seed?: number;
-  /** The kernel version to follow where helpers differ; `7.2` unless told. */
-  readonly profile?: Profile;
   /** Size and place of guest memory. */
   readonly memory?: MemoryOptions;
 }
@@ -51,7 +49,7 @@ const MAX_CPUS = 1024;
 const MAX_TRACE = 10_000;
 
 /**
- * A kernel in which programs run. Everything is deterministic: the same calls give the same addresses, times, random numbers and
+ * A kernel in which programs run; where kernels differ, Linux 7.2. Everything is deterministic: the same calls give the same addresses, times, random numbers and
  * results, on every engine.
  *
  * @example
@@ -67,7 +65,6 @@ const MAX_TRACE = 10_000;
 export class Kernel {
   readonly engine: Engine;
   readonly cpus: number;
-  readonly profile: Profile;
   readonly memory: Memory;
   /** Virtual time; settable. */
   readonly clock: VirtualClock = new VirtualClock();
@@ -84,13 +81,12 @@ export class Kernel {
   readonly #running: (Context | undefined)[] = [];
 
   /** @throws {BpfError} `argument` when there are no CPUs or too many, or memory does not fit below 4 GiB */
-  constructor({ engine, cpus = 1, seed = 0, profile = "7.2", memory = {} }: KernelOptions) {
+  constructor({ engine, cpus = 1, seed = 0, memory = {} }: KernelOptions) {
     if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) {
       throw new BpfError("argument", `${cpus} cpus`, { expected: `1 to ${MAX_CPUS}` });
     }
     this.engine = engine;
     this.cpus = cpus;
-    this.profile = profile;
     const stack = Math.max(1 << 20, Math.ceil((cpus * (STACK_SIZE + 128) + 128) / PAGE) * PAGE);
     this.memory = new Memory({ ...memory, sizes: { stack, ...memory.sizes } });
     this.#stacks = Array.from({ length: cpus }, (_, cpu) => {
@@ -200,7 +196,6 @@ export class Kernel {
       memory: this.memory,
       clock: this.clock,
       cpus: this.cpus,
-      profile: this.profile,
       random: (cpu) => this.#random[cpu]!.next(),
       mapAt: (address) => this.#mapsByAddress.get(address),
       contextOf: (cpu) => this.#running[cpu],

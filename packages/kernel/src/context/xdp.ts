@@ -197,7 +197,11 @@ function contextFields(
   const field = (offset: number): number => view.getUint32(offset, true);
   const [metadata, end, meta, ingress, queue, egress] = [field(0), field(4), field(8), field(12), field(16), field(20)];
   if (meta !== 0) refuse(`data_meta ${meta} in the context (EINVAL)`, "0");
-  if (end !== size) refuse(`data_end ${end} in the context (EINVAL)`, `the size of the data, ${size}`);
+  if (end > size) refuse(`data_end ${end} in the context (EINVAL)`, `the size of the data, ${size}`);
+  if (end < size)
+    throw new BpfError("unsupported", `a packet that goes on behind data_end ${end} in another buffer`, {
+      expected: `${size}`,
+    });
   if (metadata > end || isBadMetadata(metadata))
     refuse(
       `data ${metadata} in the context (EINVAL)`,

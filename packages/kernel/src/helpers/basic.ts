@@ -6,8 +6,6 @@ import { type Helper, type HelperRow, type HelperSite, u32, u64 } from "./helper
 
 /** Most iterations of one `bpf_loop`. */
 const MAX_LOOPS = 8 * 1024 * 1024;
-/** Most bytes that `csum_diff` takes before Linux 6.13. */
-const MAX_CSUM = 512;
 
 function* loop(
   _site: HelperSite,
@@ -64,25 +62,16 @@ const strncmp: Helper = ({ memory }, { args: [first, size, second] }) => {
   return 0n;
 };
 
-/** The checksum difference between `from` and `to`, added to a seed; from 6.13 on folded to 16 bits. */
-const csumDiff: Helper = ({ memory, profile }, { args: [from, fromSize, to, toSize, seed] }) => {
+/** The checksum difference between `from` and `to`, added to a seed and folded to 16 bits. */
+const csumDiff: Helper = ({ memory }, { args: [from, fromSize, to, toSize, seed] }) => {
   const [removed, added] = [u32(fromSize), u32(toSize)];
   if ((removed | added) % 4 !== 0) return failure("EINVAL");
-  if (profile === "6.12" && removed + added > MAX_CSUM) return failure("EINVAL");
   const old = readBytes(memory, from, removed);
   const fresh = readBytes(memory, to, added);
   const start = u32(seed);
-  if (profile === "6.12") {
-    const words = new Uint8Array(removed + added);
-    for (let i = 0; i < removed; i++) words[i] = ~old[i]!;
-    words.set(fresh, removed);
-    return BigInt(sum32(words, start));
-  }
-  if (removed === 0 && added === 0) return BigInt(start);
   if (removed === 0) return BigInt(fold16(sum32(fresh, start)));
-  const minus = added === 0 ? sum32(old, ~start >>> 0) : sum32(old, 0);
-  if (added === 0) return BigInt(fold16(~minus >>> 0));
-  return BigInt(fold16(addCarry(sum32(fresh, start), ~minus >>> 0)));
+  if (added === 0) return BigInt(fold16(~sum32(old, ~start >>> 0) >>> 0));
+  return BigInt(fold16(addCarry(sum32(fresh, start), ~sum32(old, 0) >>> 0)));
 };
 
 /** Ones' complement sum of little-endian 32-bit words. */

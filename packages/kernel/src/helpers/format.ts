@@ -10,7 +10,8 @@ const CONVERSION = /^([-+ 0]*)([1-9]\d*)?(?:(p(?:[iI][46]|[ku]s|[KxsSB])?|s|c)|(
 
 /**
  * The text of a format with its arguments; undefined for what the kernel refuses as `EINVAL`: a character that cannot be printed, an
- * unknown conversion, too few arguments. Strings that cannot be read are empty; pointers show as they are, where the kernel hashes.
+ * unknown conversion, too few arguments. Strings that cannot be read are empty; pointers show as they
+ * are, where the kernel hashes, and none is a symbol's.
  */
 export function formatText(memory: Memory, format: Uint8Array, args: readonly bigint[]): string | undefined {
   if (format.some((byte) => byte > 0x7e || (byte < 0x20 && (byte < 9 || byte > 13)))) return undefined;
@@ -78,6 +79,10 @@ function specialText(memory: Memory, special: string, value: bigint): string {
       );
     case "p":
       return value === 0n ? "(null)".padStart(16) : value.toString(16).padStart(16, "0");
+    case "ps":
+    case "pS":
+    case "pB":
+      return `0x${value.toString(16)}`;
     default:
       return value.toString(16).padStart(16, "0");
   }

@@ -4,15 +4,11 @@ import type { VirtualClock } from "../clock.ts";
 import type { Context } from "../context/context.ts";
 import type { LiveMap } from "../maps/map.ts";
 
-/** Kernel versions whose helpers differ here; the first is the default. */
-export type Profile = "7.2" | "6.12";
-
 /** The kernel as helpers see it. */
 export interface HelperSite {
   readonly memory: Memory;
   readonly clock: VirtualClock;
   readonly cpus: number;
-  readonly profile: Profile;
   random(cpu: number): number;
   mapAt(address: bigint): LiveMap | undefined;
   /** The context of the run that is going on on a CPU. */

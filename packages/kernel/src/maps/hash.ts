@@ -2,7 +2,7 @@
 import { type Allocation, BpfError, type MapSpec } from "@bpfkit/core";
 import type { ErrnoName } from "../errno.ts";
 import { hex } from "../guest.ts";
-import { ALL_CPUS, badFlags, LiveMap, type MapSite, type Visit } from "./map.ts";
+import { ALL_CPUS, LiveMap, type MapSite, type Visit } from "./map.ts";
 
 interface Element {
   readonly key: Uint8Array;
@@ -62,7 +62,7 @@ export class HashMap extends LiveMap {
     flags: bigint,
     cpu: number,
   ): ErrnoName | undefined {
-    if (badFlags(flags)) return "EINVAL";
+    if (flags > 2n) return "EINVAL";
     const id = this.#id(keys, keyAt);
     const old = this.#elements.get(id);
     if (old !== undefined && flags === 1n) return "EEXIST";

@@ -255,11 +255,6 @@ export abstract class LiveMap implements KernelMap {
   }
 }
 
-/** Update flags as the kernel checks them in every map: `BPF_F_LOCK` needs a spin lock in the value, which no map here has. */
-export function badFlags(flags: bigint): boolean {
-  return flags > 2n;
-}
-
 const REASONS: { readonly [K in ErrnoName]?: string } = {
   E2BIG: "the map has room for MAX elements",
   ENOMEM: "the data region of guest memory is full; KernelOptions.memory makes it larger",

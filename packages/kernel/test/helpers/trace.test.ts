@@ -16,7 +16,7 @@ describe("trace_printk", () => {
       print(tools, "%+d %X %i\n", 3, 0xbeef, -0x8000_0000);
       print(tools, "if %s and %s|", name, 0);
       print(tools, "%c%% %p", 65, 0x1234n);
-      print(tools, "%p %px", 0, 0x1234n);
+      print(tools, "%p %px %ps", 0, 0x1234n, 0x1234n);
       const address = tools.put([10, 0, 0, 255]);
       print(tools, "%pI4 %pi4", address, address);
       print(tools, "%pI6", tools.put([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]));
@@ -29,7 +29,7 @@ describe("trace_printk", () => {
       "+3 BEEF -2147483648",
       "if lo and |",
       "A% 0000000000001234",
-      "          (null) 0000000000001234",
+      "          (null) 0000000000001234 0x1234",
       "10.0.0.255 010.000.000.255",
       "2001:0db8:0000:0000:0000:0000:0000:0001",
     ]);

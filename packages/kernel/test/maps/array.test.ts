@@ -21,7 +21,8 @@ describe("array", () => {
       expect(update(0, 1)).toBe(-17);
       expect(update(4, 0)).toBe(-7);
       expect(update(4, 1)).toBe(-7);
-      expect([update(0, 3), update(0, 4), update(9, 8)]).toEqual([-22, -22, -22]);
+      expect([update(0, 3), update(9, 8), update(0, 4), update(0, 6)]).toEqual([-22, -22, -22, -22]);
+      expect([update(9, 4), update(0, 5)]).toEqual([-7, -17]);
       expect(signed(helper("map_delete_elem", map(0), put(le32(0))))).toBe(-22);
       return undefined;
     });
