@@ -134,11 +134,11 @@ export function helpOf(command: Command): string {
 }
 
 /** The help text of the whole command. */
-export function overview(commands: readonly Command[], version: string): string {
+export function overview(commands: readonly Command[]): string {
   const usages = commands.map(({ name, operands }) => [name, ...operands].join(" "));
   const width = Math.max(...usages.map((usage) => usage.length));
   return [
-    `bpfkit ${version}: BPF programs in the open\n`,
+    "bpfkit: BPF objects taken apart, compiled and run, without root and without a kernel\n",
     "usage: bpfkit COMMAND [OPTIONS]\n",
     "commands:",
     ...commands.map(({ summary }, i) => `  ${usages[i]!.padEnd(width)}  ${summary}`),

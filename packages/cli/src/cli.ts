@@ -32,7 +32,7 @@ export function main(argv: readonly string[], io: Io): number {
 
 function dispatch([word, ...rest]: readonly string[], io: Io): number {
   if (word === undefined) {
-    io.err(overview(COMMANDS, version()));
+    io.err(overview(COMMANDS));
     return EXIT.USAGE;
   }
   if (word === "version" || word === "--version" || word === "-V") {
@@ -40,7 +40,7 @@ function dispatch([word, ...rest]: readonly string[], io: Io): number {
     return EXIT.OK;
   }
   if (word === "help" || word === "--help" || word === "-h") {
-    io.out(rest[0] === undefined ? overview(COMMANDS, version()) : helpOf(commandOf(rest[0])));
+    io.out(rest[0] === undefined ? overview(COMMANDS) : helpOf(commandOf(rest[0])));
     return EXIT.OK;
   }
   const command = commandOf(word);

@@ -116,7 +116,15 @@ function lockstepSession(
         });
       }
       if (result.undefinedUse !== undefined) {
-        throw new BpfError("divergence", "the program lets an undefined value decide, so there is nothing to compare");
+        const { at, what } = result.undefinedUse;
+        throw new BpfError(
+          "divergence",
+          `an undefined value decides ${what === "branch" ? "a branch" : "an address"}`,
+          {
+            insn: at,
+            hint: "engines may differ from here on, and a verifier would not have let the program in",
+          },
+        );
       }
       return [result.reference, result.subject];
     },

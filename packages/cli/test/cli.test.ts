@@ -21,7 +21,7 @@ const PACKET = new Uint8Array(64);
 
 describe("exit codes", () => {
   test.each([
-    ["no command", [], 2, /^bpfkit \d.*usage:/s],
+    ["no command", [], 2, /^bpfkit: .*usage:/s],
     [
       "a command that does not exist",
       ["frobnicate"],
@@ -164,6 +164,14 @@ describe("streams", () => {
     expect(bpfkit(["dis", "-"], files).out.replaceAll("<_.", "<firewall.")).toBe(bpfkit(["dis", "firewall.bpf.o"]).out);
   });
 
+  test("files may come as buffers of Node.js, which are left as they are", () => {
+    const names = ["firewall.bpf.o", "traffic.pcap", "rules.json"];
+    const buffers = Object.fromEntries(names.map((name) => [name, Buffer.from(example(name))]));
+    const argv = ["run", "firewall.bpf.o", "--maps", "rules.json", "--pcap", "traffic.pcap"];
+    expect(bpfkit(argv, buffers)).toEqual(bpfkit(argv));
+    for (const name of names) expect(buffers[name]!.equals(example(name))).toBe(true);
+  });
+
   test("colours appear on terminals, and never where NO_COLOR is set", () => {
     const terminal = { out: true, err: true };
     const argv = ["obj", "firewall.bpf.o"];
@@ -224,6 +232,8 @@ describe("hostile files never end in an internal error", () => {
         packet: PACKET,
       });
       expect(code, err).toBeLessThan(5);
+      // Machine code cannot tell a dead frame from a live one; the interpreter does.
+      if (!err.includes("outside the live frames")) expect(err).not.toContain("the engines differ");
     }
   });
 

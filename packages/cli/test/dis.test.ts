@@ -12,7 +12,10 @@ function parseObjdump(text: string): ReadonlyMap<string, readonly Line[]> {
   let current: Line[] = [];
   for (const line of text.split("\n")) {
     const name = /^[0-9a-f]{16} <(.+)>:$/.exec(line)?.[1];
-    if (name !== undefined) functions.set(name, (current = []));
+    if (name !== undefined) {
+      current = [];
+      functions.set(name, current);
+    }
     const insn = /^ *\d+:\t([0-9a-f ]+)\t(.+)$/.exec(line);
     if (insn !== null) current.push({ bytes: insn[1]!, text: insn[2]! });
   }
