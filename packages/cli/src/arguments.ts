@@ -34,7 +34,7 @@ export interface Call {
 }
 
 export const COMMON_OPTIONS: Readonly<Record<string, OptionSpec>> = {
-  json: { short: "j", help: "print JSON" },
+  json: { short: "j", help: "print JSON; integers of 64 bits are strings" },
   pretty: { short: "p", help: "print indented JSON" },
   color: { value: "WHEN", help: "auto, always or never; auto heeds NO_COLOR" },
   quiet: { short: "q", help: "no progress bar" },

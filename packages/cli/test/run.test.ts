@@ -127,8 +127,8 @@ describe("run over a capture", () => {
       decoded: { key: "BLOCKED_SOURCE", values: [{ packets: "2", bytes: expect.any(String) }] },
     });
     expect(maps[2]!.entries[0]!.decoded).toMatchObject({
-      key: { number: "5888", protocol: "6" },
-      values: [{ id: "100" }],
+      key: { number: 23, protocol: 6 },
+      values: [{ id: 100 }],
     });
     expect(maps[4]!.entries[0]!.decoded).toEqual({ values: [{ packets_seen: "50" }] });
   });
