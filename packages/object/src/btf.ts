@@ -4,10 +4,10 @@ import { Budget, Reader } from "./reader.ts";
 
 /** The kinds in the order of their numbers; 0 is the type without a row. */
 // biome-ignore format: number = position
-const KINDS = [
+const KINDS: readonly BtfKind[] = [
   "void", "int", "ptr", "array", "struct", "union", "enum", "fwd", "typedef", "volatile", "const", "restrict",
   "func", "func_proto", "var", "datasec", "float", "decl_tag", "type_tag", "enum64",
-] as const;
+];
 
 /** Bytes after a row's 12: a fixed part, and a part for each of its `vlen` entries. */
 // biome-ignore format: columns
@@ -24,7 +24,6 @@ const LINKAGES = ["static", "global", "extern"] as const;
 /** What is counted for a type or an entry of one given out as an object, and for a row of the name index. */
 const ENTRY_COST = 64;
 
-export type BtfKind = (typeof KINDS)[number];
 export type BtfLinkage = "static" | "global" | "extern" | "unknown";
 
 /** A member of a struct or union; `bitSize` is 0 unless it is a bit field. */
@@ -34,6 +33,9 @@ export interface BtfMember {
   readonly bitOffset: number;
   readonly bitSize: number;
 }
+
+/** The sorts of types, `void` for id 0 included. */
+export type BtfKind = BtfType["kind"];
 
 /** One type as an object; `type`, `element`, … are ids of other types. Sizes and offsets in bytes unless they say bits. */
 export type BtfType =
