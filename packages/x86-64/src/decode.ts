@@ -19,7 +19,7 @@ export interface Insn {
   readonly scale: 1 | 2 | 4 | 8;
   readonly disp: number;
   readonly dispSize: 0 | 1 | 4;
-  /** Signed; the count of a shift is unsigned. */
+  /** Signed; a count and an immediate of 64 bits are not. */
   readonly imm: bigint;
 }
 
@@ -90,8 +90,7 @@ function fits(row: Row, head: Head, modrm: number | undefined): boolean {
       if (modrm === undefined || (!head.hasRex && ((modrm >> 3) & 7) >= 4)) return false;
     } else if (place === "opcode") bare = false;
   }
-  if (bare && (head.rex & 7) !== 0) return false;
-  if (bare && head.hasRex && row.w === 0) return false;
+  if (bare && (head.rex !== row.w << 3 || head.hasRex !== (row.w === 1))) return false;
   if (row.digit >= 0 && (modrm === undefined || ((modrm >> 3) & 7) !== row.digit)) return false;
   if (row.vex && head.vvvv !== 0 && !row.operands.some(({ place }) => place === "vvvv")) return false;
   return row.modrm < 0 || row.modrm === modrm;
@@ -176,7 +175,7 @@ function decodeFields(bytes: Uint8Array, start: number, row: Row, head: Head): I
 
 function immediate(bytes: Uint8Array, at: number, { immSize, immIsCount }: Row): bigint {
   if (immSize === 0) return 0n;
-  if (immSize === 8) return (BigInt(signed(bytes, at + 4, 4)) << 32n) | BigInt(signed(bytes, at, 4) >>> 0);
+  if (immSize === 8) return (BigInt(signed(bytes, at + 4, 4) >>> 0) << 32n) | BigInt(signed(bytes, at, 4) >>> 0);
   return BigInt(immIsCount ? bytes[at]! : signed(bytes, at, immSize));
 }
 

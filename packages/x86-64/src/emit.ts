@@ -1,14 +1,7 @@
 // The fast door to the table: one closure per row and form, made once, that writes into a sink; Intel SDM volume 2, chapter 2.
-import { invariant } from "@bpfkit/core";
+import { type CodeSink, invariant } from "@bpfkit/core";
 import type { FixedOperand, Op, OperandNames } from "./insns.ts";
 import { type Operand, ROWS, type Row } from "./row.ts";
-
-/** What emitters write into: `ensure` makes room for `n` more bytes behind `length`. */
-export interface CodeSink {
-  bytes: Uint8Array;
-  length: number;
-  ensure(n: number): void;
-}
 
 /**
  * A memory operand without its displacement, packed in one number; a base register's number alone is `[base + disp]`.

@@ -33,6 +33,7 @@ export function disassembleAs(syntax: Syntax, code: Uint8Array, address = 0n): L
     formatter.hexPrefix = "0x";
     formatter.hexSuffix = "";
     formatter.uppercaseHex = false;
+    formatter.smallHexNumbersInDecimal = false; // iced 1.21 looks at the low 32 bits only: it would write 2^63 as 0
     while (decoder.canDecode) {
       const offset = decoder.position;
       decoder.ip = BigInt.asUintN(64, address + BigInt(offset));

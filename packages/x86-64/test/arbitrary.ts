@@ -32,9 +32,9 @@ export const anyMem: fc.Arbitrary<Mem> = fc.oneof(
   anyInt.map((disp) => ({ disp, dispSize: 4 as const })),
 );
 
-/** Immediates as decoding gives them: signed, except counts. */
+/** Immediates as decoding gives them: signed, except counts and those of 64 bits. */
 function anyImm({ size }: Operand, { immIsCount }: Row): fc.Arbitrary<number | bigint> {
-  if (size === 8) return fc.oneof(fc.bigInt({ min: -(1n << 63n), max: (1n << 63n) - 1n }), fc.constantFrom(0n, -1n));
+  if (size === 8) return fc.oneof(fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }), fc.constantFrom(0n, 1n << 63n));
   if (immIsCount) return fc.integer({ min: 0, max: 255 });
   const top = 2 ** (8 * size - 1);
   return fc.oneof(fc.integer({ min: -top, max: top - 1 }), fc.constantFrom(0, 1, -1, top - 1, -top));

@@ -150,17 +150,22 @@ describe("code that changes", () => {
     expect(host.address).not.toBe(other.pc);
   });
 
-  test("under its own feet runs as it is written", () => {
+  test("under its own feet runs as it is written, after it has run differently too", () => {
     const memory = new Memory({ sizes });
     const code = memory.allocate("text", 64, "code", Access.READ | Access.WRITE | Access.EXECUTE);
+    const data = memory.allocate("data", 8, "data");
     const sink: Sink = { bytes: new Uint8Array(64), length: 0, ensure() {} };
-    emitMem.mov_rm8_imm8(sink, 16, 1, -0x34); // the byte behind the next instruction's first becomes cc
+    emitMem.mov_rm8_imm8(sink, RDI, 0, -0x34); // cc
     emit.nop(sink);
-    emit.nop(sink);
-    memory.write(code.address, sink.bytes);
+    memory.write(code.address, sink.bytes.subarray(0, sink.length));
     const cpu = createCpu(memory);
-    cpu.pc = code.address;
-    expect(cpu.run(3)).toMatchObject({ kind: "trap", cause: "breakpoint", pc: code.address + 8n });
+    const run = (target: bigint) => {
+      cpu.pc = code.address;
+      cpu.set("rdi", target);
+      return cpu.run(2);
+    };
+    expect(run(data.address)).toEqual({ kind: "budget" });
+    expect(run(code.address + 4n)).toMatchObject({ kind: "trap", cause: "breakpoint", pc: code.address + 4n });
   });
 
   test("that loses its permission cannot be run any more", () => {

@@ -33,7 +33,8 @@ function agreement(bytes: Uint8Array, ours: Insn): { readonly ours: object; read
     decoder.ip = ADDRESS;
     decoder.decodeOut(instruction);
     if (instruction.code === Code.INVALID) return { ours: { text }, iced: undefined };
-    formatter.signedImmediateOperands = !ours.row.immIsCount;
+    formatter.smallHexNumbersInDecimal = ours.row.immSize !== 8 || ours.imm < 10n; // it looks at 32 bits only
+    formatter.signedImmediateOperands = !ours.row.immIsCount && ours.row.immSize !== 8;
     let theirs = formatter.format(instruction);
     if (!text.includes(" ptr ")) theirs = theirs.replace(/\w+ ptr /, "");
     if (text.startsWith("imul") && !theirs.includes(",", theirs.indexOf(",") + 1))
@@ -116,11 +117,16 @@ describe("the listing in another syntax", () => {
     expect(disassembleAs("gas", code).map(({ text }) => text)).toEqual([
       "mov %rsp,%rbp",
       ".byte 0x06",
-      "mov -8(%rbp),%rax",
+      "mov -0x8(%rbp),%rax",
     ]);
-    expect(disassembleAs("nasm", code)[2]?.text).toBe("mov rax,[rbp-8]");
-    expect(disassembleAs("masm", code)[2]?.text).toBe("mov rax,[rbp-8]");
+    expect(disassembleAs("nasm", code)[2]?.text).toBe("mov rax,[rbp-0x8]");
+    expect(disassembleAs("masm", code)[2]?.text).toBe("mov rax,[rbp-0x8]");
     expect(disassembleAs("intel", code)[0]?.text).toBe("mov rbp,rsp");
+  });
+
+  test("shows all of a 64-bit immediate", () => {
+    const [line] = disassembleAs("intel", Uint8Array.of(0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0x80));
+    expect(line?.text).toBe("mov rax,0x8000000000000000");
   });
 
   test("counts branch targets from the address it is told and survives a cut instruction", () => {

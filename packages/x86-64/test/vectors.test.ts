@@ -41,6 +41,8 @@ describe("decoding", () => {
     ["a segment", "65 48 8b 04 25 00 00 00 00"],
     ["an address of 32 bits", "67 8b 00"],
     ["xchg with rax, which is not the no-op", "41 90"],
+    ["REX where it extends nothing", "40 c3"],
+    ["REX.B where it extends nothing", "49 99"],
     ["an unused operand of VEX", "c4 e3 73 f0 c0 01"],
     ["a VEX length of 256 bits", "c4 e2 f5 f7 c0"],
     ["an opcode that no row has", "0f 05"],
