@@ -1,10 +1,8 @@
 // Counts how runs ended, in the words of the program's type.
-import type { RunResult } from "@bpfkit/kernel";
+import { type RunResult, XDP_ACTIONS } from "@bpfkit/kernel";
 
 /** What is counted for an input that the kernel's test run does not take. */
 export const REFUSED = "refused";
-
-const XDP_ACTIONS: readonly string[] = ["aborted", "drop", "pass", "tx", "redirect"];
 
 /** A return value, or the way a run ended without one. */
 export type Outcome = number | "trap" | "budget" | typeof REFUSED;
@@ -17,7 +15,9 @@ export function outcomeOf({ stop, returnValue }: RunResult): Outcome {
 /** A return value in words: `pass`, `drop`, …; the number where there are none. */
 export function nameOf(type: string, outcome: Outcome): string {
   if (typeof outcome !== "number") return outcome;
-  return (type === "xdp" ? XDP_ACTIONS[outcome] : undefined) ?? `returned ${outcome}`;
+  return (
+    (type === "xdp" ? XDP_ACTIONS[outcome]?.replace("XDP_", "").toLowerCase() : undefined) ?? `returned ${outcome}`
+  );
 }
 
 /** Outcomes of one or more engines. */

@@ -9,6 +9,7 @@ import { type DumpedEntry, type DumpedMap, dumpMaps, mapsToJson } from "../map-d
 import { readMapFile } from "../map-file.ts";
 import { about, EXIT, grouped, printJson, readInput, table } from "../output.ts";
 import { openSession, type Session } from "../session.ts";
+import { Tally } from "../tally.ts";
 import { type Compiled, compile } from "./jit.ts";
 import { comparisonText, type Report, runPackets } from "./run.ts";
 
@@ -94,7 +95,9 @@ function toText(result: Result, { style }: Call): string {
   const { lanes, executed, comparison } = session;
   const { image, listing } = compiled;
   const counts = lanes.map((_, i) => report.tally.counts(i));
-  const linuxCounts = countDigits(linux.returns);
+  const linuxTally = new Tally([linux.kernel], program.type);
+  for (const digit of linux.returns) linuxTally.add(0, Number(digit));
+  const linuxCounts = linuxTally.counts(0);
   const packets = report.tally.returns(0).length;
   const maps = dumpMaps(object, lanes[1]!.kernel.maps);
   const excerpt = listing.find(({ name }) => name === EXCERPT.subprog) ?? listing[0]!;
@@ -127,13 +130,6 @@ function toText(result: Result, { style }: Call): string {
     `\nnext: npm start -- jit examples/firewall/firewall.bpf.o -S    the whole listing\n`,
     "      npm start -- help                                      all commands\n",
   ].join("");
-}
-
-function countDigits(returns: string): ReadonlyMap<string, number> {
-  const names = ["aborted", "drop", "pass", "tx", "redirect"];
-  const counts = new Map<string, number>();
-  for (const digit of returns) counts.set(names[Number(digit)]!, (counts.get(names[Number(digit)]!) ?? 0) + 1);
-  return counts;
 }
 
 /** The maps of the firewall in its own terms: reasons by name, addresses as addresses, the largest first. */
