@@ -24,8 +24,9 @@ export { HELPERS, type HelperArg, type HelperResult, type HelperSpec, helperById
 // isa/maps.ts
 export { MAP_FLAGS, MAP_TYPES, MAP_UPDATE, type MapTypeName, mapTypeName } from "./isa/maps.ts";
 
-// asm/parse.ts
-export { assemble, type Assembled, type AssembleOptions, tryAssemble } from "./asm/parse.ts";
+// asm/parse.ts, asm/finish.ts
+export type { AssembleOptions } from "./asm/finish.ts";
+export { assemble, type Assembled, tryAssemble } from "./asm/parse.ts";
 
 // asm/build.ts, asm/dsl.ts
 export { build } from "./asm/build.ts";

@@ -129,6 +129,6 @@ test("any slots at all are trusted or refused as a structure, with an instructio
       if (result.ok) expect(result.program.structure.subprogs.at(-1)!.end).toBe(list.length / 2);
       else expect(result.error).toMatchObject({ code: "structure", details: { listing: expect.stringMatching(/\^/) } });
     }),
-    { numRuns: 2_000 },
+    { numRuns: 700 },
   );
 });

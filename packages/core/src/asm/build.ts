@@ -2,10 +2,9 @@
 import { BpfError } from "../errors.ts";
 import { Insns, packWord } from "../isa/insns.ts";
 import { INSNS, type InsnRow } from "../isa/opcodes.ts";
-import { subprogsOf } from "../isa/targets.ts";
 import type { Program } from "../program.ts";
 import type { BuiltInsn, InsnLabel, Item } from "./dsl.ts";
-import type { AssembleOptions } from "./parse.ts";
+import { type AssembleOptions, finishProgram } from "./finish.ts";
 
 /**
  * Makes a program of instructions and labels. A label that is called or taken the address of begins a subprogram.
@@ -35,21 +34,8 @@ export function build(items: readonly Item[], options: AssembleOptions = {}): Pr
   }
   const words = new Int32Array(2 * slot);
   for (const [index, insn] of insns.entries()) encode(words, slots[index]!, insn, places, options);
-  const packed = new Insns(words);
-  const labels = new Map([...places.byName].map(([name, start]) => [start, name]));
-  const entry = places.starts.get(0) ?? options.name ?? "main";
-  const declared = [...places.starts].map(([start, name]) => ({ name, start }));
-  const subprogs = subprogsOf(packed, declared, (start) => (start === 0 ? entry : (labels.get(start) ?? `sub_${start}`)));
-  return {
-    name: options.name ?? entry,
-    type: options.type ?? "syscall",
-    ...(options.attachType === undefined ? {} : { attachType: options.attachType }),
-    license: options.license ?? "GPL",
-    insns: packed,
-    subprogs: subprogs.length > 0 ? subprogs : [{ name: entry, start: 0 }],
-    maps: options.maps ?? [],
-    kfuncs: options.kfuncs ?? [],
-  };
+  const labels = new Map(Array.from(places.byName, ([name, start]) => [start, name]));
+  return finishProgram(new Insns(words), places.starts, labels, options);
 }
 
 /** Slots of labels, by the label itself and by its name, and subprograms by start. */

@@ -8,6 +8,8 @@ export interface Form {
   /** Index in OPS. */
   readonly op: number;
   readonly fields: readonly string[];
+  /** Whether a field has to have a certain value: `r0`, `w0` or `P`. */
+  readonly pinned: boolean;
 }
 
 /** What may come next in a line. At most one edge fits a token. */
@@ -72,7 +74,7 @@ function add(root: Node, op: number, text: string): void {
       node = next;
     }
   }
-  node.forms.push({ op, fields });
+  node.forms.push({ op, fields, pinned: fields.some((field) => field === "r0" || field === "w0" || field === "P") });
 }
 
 /** The tree's root: what a line can begin with. */

@@ -43,9 +43,10 @@ const ATOMICS = [
   bpf.xchg,
   bpf.cmpxchg,
 ];
+const named = { ...bpf };
 const EVERYTHING: BuiltInsn[] = [
-  ...ALU.flatMap((name) => [bpf[`${name}64`](r1, 5), bpf[`${name}64`](r1, r2), bpf[`${name}32`](r1, 5), bpf[`${name}32`](r1, r2)]),
-  ...JUMPS.flatMap((name) => [bpf[name](r1, 5, 1), bpf[name](r1, r2, 1), bpf[`${name}32`](r1, 5, 1), bpf[`${name}32`](r1, r2, 1)]),
+  ...ALU.flatMap((name) => [named[`${name}64`](r1, 5), named[`${name}64`](r1, r2), named[`${name}32`](r1, 5), named[`${name}32`](r1, r2)]),
+  ...JUMPS.flatMap((name) => [named[name](r1, 5, 1), named[name](r1, r2, 1), named[`${name}32`](r1, 5, 1), named[`${name}32`](r1, r2, 1)]),
   ...ATOMICS.flatMap((atomic) => [atomic("u32", r1, 0, r2), atomic("u64", r1, 0, r2)]),
   ...([8, 16, 32] as const).map((bits) => bpf.movsx64(r1, r2, bits)),
   ...([8, 16] as const).map((bits) => bpf.movsx32(r1, r2, bits)),
