@@ -17,10 +17,12 @@ export { XDP_ACTIONS } from "./context/xdp.ts";
 
 // lockstep.ts
 export {
-  type Difference,
   Lockstep,
   type LockstepCounts,
   type LockstepOptions,
   type LockstepProgram,
   type LockstepResult,
 } from "./lockstep.ts";
+
+// lockstep-pair.ts
+export type { Difference } from "./lockstep-pair.ts";

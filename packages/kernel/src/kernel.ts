@@ -2,6 +2,7 @@
 import {
   BpfError,
   type Engine,
+  type Executable,
   type GuestCall,
   type HostCall,
   helperByName,
@@ -16,7 +17,7 @@ import { VirtualClock } from "./clock.ts";
 import type { Context, ContextInput } from "./context/context.ts";
 import { CONTEXTS } from "./context/registry.ts";
 import type { HelperSite } from "./helpers/helper.ts";
-import type { KernelMap, LiveMap, MapSite } from "./maps/map.ts";
+import type { KernelMap, LiveMap } from "./maps/map.ts";
 import { createLiveMap } from "./maps/registry.ts";
 import { LoadedProgram } from "./program.ts";
 import { checkProgram, ProgramHost, type UserFunctions } from "./program-host.ts";
@@ -115,11 +116,7 @@ export class Kernel {
    */
   createMap(spec: MapSpec): KernelMap {
     if (this.#maps.has(spec)) throw new BpfError("argument", `map '${spec.name}' exists`);
-    const site: MapSite = { memory: this.memory, rcu: this.#rcu, cpus: this.cpus };
-    const map = createLiveMap(site, spec);
-    this.#maps.set(spec, map);
-    this.#mapsByAddress.set(map.address, map);
-    return map;
+    return this.#make(spec, []);
   }
 
   /** A map by its name or its `spec` object; @throws {BpfError} `unknown-symbol` when there is none, `argument` when several have the name */
@@ -149,9 +146,19 @@ export class Kernel {
   load(verified: VerifiedProgram, options?: LoadOptions): LoadedProgram {
     const { program } = verified;
     checkProgram(verified, this.#functions);
-    const maps = program.maps.map((spec) => this.#maps.get(spec) ?? (this.createMap(spec) as LiveMap));
-    const host = new ProgramHost(this, this.#site, program, maps, this.#functions);
-    const executable = this.engine.load(verified, host, options);
+    const made: LiveMap[] = [];
+    let executable: Executable;
+    try {
+      const maps = program.maps.map((spec) => this.#maps.get(spec) ?? this.#make(spec, made));
+      executable = this.engine.load(
+        verified,
+        new ProgramHost(this, this.#site, program, maps, this.#functions),
+        options,
+      );
+    } catch (error) {
+      for (const map of made) this.#forget(map);
+      throw error;
+    }
     return new LoadedProgram(
       {
         cpus: this.cpus,
@@ -189,6 +196,20 @@ export class Kernel {
   /** The stack of a CPU. */
   stackOf(cpu: number): StackSpace {
     return this.#stacks[cpu]!;
+  }
+
+  #make(spec: MapSpec, made: LiveMap[]): LiveMap {
+    const map = createLiveMap({ memory: this.memory, rcu: this.#rcu, cpus: this.cpus }, spec);
+    this.#maps.set(spec, map);
+    this.#mapsByAddress.set(map.address, map);
+    made.push(map);
+    return map;
+  }
+
+  #forget(map: LiveMap): void {
+    this.#maps.delete(map.spec);
+    this.#mapsByAddress.delete(map.address);
+    map.release();
   }
 
   get #site(): HelperSite {

@@ -1,7 +1,7 @@
 import { assemble, interpreter, type MapSpec, trust } from "@bpfkit/core";
 import { Kernel } from "@bpfkit/kernel";
 import { describe, expect, test } from "vitest";
-import { ARRAY, HASH, le32, le64, mapSpec, PERCPU_ARRAY, scriptKernel } from "./support/scripted.ts";
+import { ARRAY, HASH, le32, le64, mapSpec, PERCPU_ARRAY } from "./support/scripted.ts";
 
 const load = (text: string, options: { type?: string; maps?: MapSpec[]; kfuncs?: string[]; kernel?: Kernel } = {}) => {
   const { kernel = new Kernel({ engine: interpreter }), ...rest } = options;
@@ -26,6 +26,15 @@ describe("loading", () => {
       load("r1 = map[idx:0][0]+8 ll\nr0 = 0\nexit".replace(" ll", ""), { maps }),
     ).toThrowErrorMatchingSnapshot();
     expect(() => load("r1 = map[idx:0][0]+0\nr0 = 0\nexit", { maps: [mapSpec(HASH)] })).toThrowErrorMatchingSnapshot();
+  });
+
+  test("leaves no maps of a program that could not be loaded", () => {
+    const kernel = new Kernel({ engine: interpreter });
+    const maps = [mapSpec(ARRAY), mapSpec(HASH, { keySize: 0 })];
+    expect(() => load("r0 = 0\nexit", { kernel, maps })).toThrow("key size 0");
+    expect(kernel.maps).toEqual([]);
+    expect(() => load("r1 = map[idx:0][0]+8\nr0 = 0\nexit", { kernel, maps: [maps[0]!] })).toThrow("ENOTSUPP");
+    expect(kernel.maps).toEqual([]);
   });
 
   test("makes a program's maps, and shares those that another program named by the same spec", () => {
@@ -101,17 +110,21 @@ describe("running", () => {
     expect(program.run({ cpu: 1 }).returnValue).toBe(0);
   });
 
-  test("keeps what a run may hold until the last run has ended", () => {
+  test("keeps what runs may hold until the last of them has ended", () => {
+    const kernel = new Kernel({ engine: interpreter, cpus: 2 });
     const maps = [mapSpec(HASH)];
-    const { kernel, run } = scriptKernel(maps, { cpus: 2 });
+    const text =
+      "*(u32 *)(r10 - 4) = 1\nr1 = map[idx:0]\nr2 = r10\nr2 += -4\ncall map_lookup_elem\nif r0 == 0 goto +1\nr0 = *(u64 *)(r0 + 0)\nexit";
+    const program = load(text, { kernel, maps });
     const map = kernel.map("m");
     map.update(le32(1), le64(5));
-    let address = 0n;
-    run((tools) => {
-      address = tools.helper("map_lookup_elem", tools.map(0), tools.put(le32(1)));
-      map.delete(le32(1));
-      return tools.memory.load(8, address);
-    });
+    using first = program.start({ cpu: 0 });
+    using second = program.start({ cpu: 1 });
+    while (first.at !== 7) first.step(1);
+    const address = first.register(0);
+    map.delete(le32(1));
+    expect(second.run(100)).toEqual({ kind: "returned", value: 0n });
+    expect(first.run(100)).toEqual({ kind: "returned", value: 5n });
     expect(() => kernel.memory.load(8, address)).toThrow("freed");
   });
 

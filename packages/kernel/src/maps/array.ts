@@ -72,6 +72,10 @@ export class ArrayMap extends LiveMap {
     for (const key of this.keys()) yield { key, address: this.find(key, 0, cpu) };
   }
 
+  protected allocations(): Iterable<Allocation> {
+    return this.#values;
+  }
+
   protected *keys(): Iterable<Uint8Array> {
     for (let index = 0; index < this.spec.maxEntries; index++) {
       yield Uint8Array.of(index, index >>> 8, index >>> 16, index >>> 24);

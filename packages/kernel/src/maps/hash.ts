@@ -104,6 +104,10 @@ export class HashMap extends LiveMap {
     }
   }
 
+  protected *allocations(): Iterable<Allocation> {
+    for (const { values } of this.#elements.values()) yield* values;
+  }
+
   protected *keys(): Iterable<Uint8Array> {
     for (const { key } of this.#elements.values()) yield key;
   }

@@ -119,6 +119,7 @@ export abstract class LiveMap implements KernelMap {
   /** Elements for a callback on `cpu`; it may change the map while it goes. */
   abstract visit(cpu: number): Iterable<Visit>;
   protected abstract keys(): Iterable<Uint8Array>;
+  protected abstract allocations(): Iterable<Allocation>;
 
   get name(): string {
     return this.spec.name;
@@ -167,6 +168,12 @@ export abstract class LiveMap implements KernelMap {
       const values = Array.from({ length: this.lanes }, (_, lane) => this.#copy(key, lane)!);
       yield { key: key.slice(), value: values[0]!, values };
     }
+  }
+
+  /** Gives all memory back, when nobody can have seen the map yet. */
+  release(): void {
+    for (const allocation of this.allocations()) this.site.memory.free(allocation);
+    this.site.memory.free(this.object);
   }
 
   /** Permissions of values for programs. */

@@ -1,0 +1,327 @@
+// One program's run on two engines: both are moved from boundary to boundary, and compared there.
+import {
+  invariant,
+  type Line,
+  type LiveFrame,
+  type Stop,
+  type TrackedExecution,
+  type Trap,
+  type UndefinedUse,
+  type VerifiedProgram,
+  WriteJournal,
+} from "@bpfkit/core";
+import type { Kernel } from "./kernel.ts";
+import { type Finding, findingText, type Moment } from "./lockstep-report.ts";
+import type { LiveMap } from "./maps/map.ts";
+import type { LoadedProgram, ProgramRun, RunOptions } from "./program.ts";
+
+/** Where two engines first differ. */
+export interface Difference {
+  /** Slot of the BPF instruction that ran before the difference showed; -1 before the first. */
+  readonly at: number;
+  /** What differs: `r3`, `the byte at 0x…`, `place`, `stop`, `dataOut`, `keys of map 'm'`, … */
+  readonly what: string;
+  readonly reference: string;
+  readonly subject: string;
+  /** The instruction, its machine code, registers before and after: text of several lines. */
+  readonly listing: string;
+}
+
+/** Two kernels that are alike. */
+export interface Kernels {
+  readonly reference: Kernel;
+  readonly subject: Kernel;
+}
+
+/** A backend's `disassemble`. */
+type Disassemble = ((code: Uint8Array, address?: bigint) => Iterable<Line>) | undefined;
+
+/** Machine instructions that one BPF instruction may take, callbacks excluded: more is a difference. */
+const STEP_BUDGET = 1_000_000;
+/** Opcode of the exit instruction. */
+const EXIT = 0x95;
+
+/** One run in both kernels, from its start to its end. */
+export class Pair {
+  readonly subject: ProgramRun;
+  readonly reference: ProgramRun;
+  boundaries = 0;
+  undefinedUse: UndefinedUse | undefined;
+  readonly #lockstep: Kernels;
+  readonly #program: VerifiedProgram;
+  readonly #loaded: LoadedProgram;
+  readonly #tracked: TrackedExecution;
+  /** Where instructions begin in the subject's code; undefined when it has none and places are slots. */
+  readonly #offsets: Uint32Array | undefined;
+  readonly #stackLow: number;
+  readonly #stackHigh: number;
+  readonly #written: { readonly reference: WriteJournal; readonly subject: WriteJournal };
+  /** Registers of the reference at the last boundary. */
+  readonly #before: bigint[] = new Array<bigint>(11).fill(0n);
+  /** Slots that the reference ran since then. */
+  readonly #path: number[] = [];
+  /** r10 of a frame that the reference has entered and that was not looked at yet. */
+  #entered: bigint | undefined;
+
+  constructor(lockstep: Kernels, subject: LoadedProgram, reference: LoadedProgram, options: RunOptions) {
+    this.#lockstep = lockstep;
+    this.#program = subject.program;
+    this.#loaded = subject;
+    this.#offsets = subject.executable.image?.boundaries;
+    this.subject = subject.start(options);
+    const frameAddress = (): bigint => {
+      this.#entered = this.subject.register(10);
+      return this.#entered;
+    };
+    try {
+      this.reference = reference.start({ ...options, frameAddress });
+    } catch (error) {
+      this.subject[Symbol.dispose]();
+      throw error;
+    }
+    this.#tracked = this.reference.execution as TrackedExecution;
+    const { memory } = lockstep.subject;
+    const { low, high } = lockstep.subject.stackOf(options.cpu ?? 0);
+    this.#stackLow = Number(low - memory.base);
+    this.#stackHigh = Number(high - memory.base);
+    this.#written = { reference: new WriteJournal(), subject: new WriteJournal() };
+    memory.journal = this.#written.subject;
+    lockstep.reference.memory.journal = this.#written.reference;
+  }
+
+  /** Both to the end; what differed, where something did. */
+  follow(budget: number): Finding | undefined {
+    for (;;) {
+      let subjectStop = this.subject.step(STEP_BUDGET);
+      const referenceStop = this.#advance();
+      if (subjectStop === undefined && this.#isShared(referenceStop)) subjectStop = this.subject.step(STEP_BUDGET);
+      this.undefinedUse = this.#tracked.undefinedUse;
+      if (this.undefinedUse !== undefined) return undefined;
+      if (subjectStop !== undefined || referenceStop !== undefined)
+        return this.#compareEnds(subjectStop, referenceStop);
+      const { at } = this.reference;
+      if (this.#place(at) !== this.#place(this.subject.at)) {
+        return { what: "place", reference: `at instruction ${at}`, subject: `at instruction ${this.subject.at}` };
+      }
+      const finding = this.#compareRegisters() ?? this.#compareWrites();
+      if (finding !== undefined) return finding;
+      this.boundaries++;
+      if (this.reference.executed >= budget) return undefined;
+      for (let reg = 0; reg <= 10; reg++) this.#before[reg] = this.reference.register(reg);
+      this.#path.length = 0;
+    }
+  }
+
+  explain(finding: Finding, disassemble: Disassemble): Difference {
+    const { image, imageAddress = 0n } = this.#loaded.executable;
+    const moment: Moment = {
+      program: this.#program.program,
+      engines: [this.#lockstep.reference.engine.name, this.#lockstep.subject.engine.name],
+      path: this.#path,
+      before: this.#before,
+      isFirst: this.boundaries === 0,
+      reference: (reg) => this.reference.register(reg),
+      subject: (reg) => this.subject.register(reg),
+      definedMask: (reg) => this.#tracked.definedMask(reg),
+      code: (slot) =>
+        image === undefined || disassemble === undefined
+          ? []
+          : [
+              ...disassemble(
+                image.code.subarray(image.boundaries[slot], image.ends[slot]),
+                imageAddress + BigInt(image.boundaries[slot]!),
+              ),
+            ],
+    };
+    return { at: this.#path.at(-1) ?? -1, ...finding, listing: findingText(finding, moment) };
+  }
+
+  end(): void {
+    this.subject[Symbol.dispose]();
+    this.reference[Symbol.dispose]();
+    this.#lockstep.subject.memory.journal = undefined;
+    this.#lockstep.reference.memory.journal = undefined;
+  }
+
+  /**
+   * Moves the reference over what the subject ran: one instruction, and those behind it that share their place in the code with it.
+   * Only going forward inside a place stays in it; a jump back arrives there again.
+   */
+  #advance(): Stop | undefined {
+    const { reference } = this;
+    for (;;) {
+      const from = reference.at;
+      if (from >= 0) this.#path.push(from);
+      const stop = reference.step(1);
+      if (this.#entered !== undefined) this.#adoptFrame(this.#entered);
+      if (stop !== undefined) return stop;
+      const { at } = reference;
+      if (from < 0 || at <= from || this.#place(at) !== this.#place(from)) return undefined;
+    }
+  }
+
+  /** Whether the subject has only jumped from one exit of a subprogram to the code of another that they share. */
+  #isShared(referenceStop: Stop | undefined): boolean {
+    const { insns } = this.#program.program;
+    const { structure } = this.#program;
+    const [left, at] = [this.#path.at(-1), this.subject.at];
+    return (
+      left !== undefined &&
+      insns.code(left) === EXIT &&
+      insns.code(at) === EXIT &&
+      structure.subprogAt(left) === structure.subprogAt(at) &&
+      (referenceStop !== undefined || this.#place(at) !== this.#place(this.reference.at))
+    );
+  }
+
+  #place(slot: number): number {
+    return this.#offsets?.[slot] ?? slot;
+  }
+
+  /** What is in a new frame is undefined, so it may as well be what the subject has there: copies of it compare equal then. */
+  #adoptFrame(base: bigint): void {
+    this.#entered = undefined;
+    const frame = this.#tracked.frames().at(-1);
+    if (frame?.base !== base) return;
+    const [low, high] = this.#extent(frame);
+    this.#lockstep.reference.memory.bytes.set(this.#lockstep.subject.memory.bytes.subarray(low, high), low);
+  }
+
+  #extent({ base, depth }: LiveFrame): [number, number] {
+    const high = Number(base - this.#lockstep.reference.memory.base);
+    return [high - depth, high];
+  }
+
+  #compareRegisters(): Finding | undefined {
+    for (let reg = 0; reg <= 10; reg++) {
+      const [expected, found] = [this.reference.register(reg), this.subject.register(reg)];
+      if (expected !== found && ((expected ^ found) & this.#tracked.definedMask(reg)) !== 0n) {
+        return { what: `r${reg}`, reference: hex(expected), subject: hex(found) };
+      }
+    }
+    return undefined;
+  }
+
+  #compareWrites(): Finding | undefined {
+    const { reference, subject } = this.#written;
+    const finding = this.#compareJournal(subject) ?? this.#compareJournal(reference);
+    subject.clear();
+    reference.clear();
+    return finding;
+  }
+
+  #compareJournal(journal: WriteJournal): Finding | undefined {
+    for (let i = 0; i < journal.length; i++) {
+      const low = journal.offset(i);
+      const high = low + journal.size(i);
+      if (high <= this.#stackLow || low >= this.#stackHigh) {
+        const finding = this.#compareBytes(low, high);
+        if (finding !== undefined) return finding;
+      } else {
+        for (const frame of this.#tracked.frames()) {
+          const [frameLow, frameHigh] = this.#extent(frame);
+          const finding = this.#compareBytes(Math.max(low, frameLow), Math.min(high, frameHigh));
+          if (finding !== undefined) return finding;
+        }
+      }
+    }
+    return undefined;
+  }
+
+  #compareBytes(low: number, high: number): Finding | undefined {
+    const expected = this.#lockstep.reference.memory;
+    const found = this.#lockstep.subject.memory;
+    for (let at = low; at < high; at++) {
+      if (expected.bytes[at] === found.bytes[at]) continue;
+      const address = expected.base + BigInt(at);
+      if (!this.#tracked.isDefined(address, 1)) continue;
+      return {
+        what: `the byte at ${hex(address)}, ${this.#placeText(address)}`,
+        reference: `0x${expected.bytes[at]!.toString(16)}`,
+        subject: `0x${found.bytes[at]!.toString(16)}`,
+      };
+    }
+    return undefined;
+  }
+
+  /** What lies at an address, in the program's terms. */
+  #placeText(address: bigint): string {
+    const frame = this.#tracked
+      .frames()
+      .findLast(({ base, depth }) => address < base && address >= base - BigInt(depth));
+    if (frame !== undefined) {
+      const owner = frame === this.#tracked.frames().at(-1) ? "" : " of a caller";
+      return `r10 - ${frame.base - address}${owner}`;
+    }
+    const { allocation } = this.#lockstep.reference.memory.allocationAt(address)!;
+    return `${address - allocation.address} bytes into ${allocation.owner}`;
+  }
+
+  #compareEnds(subject: Stop | undefined, reference: Stop | undefined): Finding | undefined {
+    const [expected, found] = [stopText(reference, this.reference.at), stopText(subject, this.subject.at)];
+    const finding: Finding = { what: "stop", reference: expected, subject: found };
+    if (subject?.kind !== reference?.kind || subject === undefined || reference === undefined) return finding;
+    if (subject.kind === "returned" && reference.kind === "returned") {
+      const differing = (subject.value ^ reference.value) & this.#tracked.definedMask(0);
+      if (differing !== 0n)
+        return { what: "r0 at the end", reference: hex(reference.value), subject: hex(subject.value) };
+    }
+    if (subject.kind === "trap" && reference.kind === "trap" && !this.#sameTrap(subject, reference)) return finding;
+    return this.#compareWrites() ?? this.#compareState();
+  }
+
+  #sameTrap(subject: Trap, reference: Trap): boolean {
+    if (subject.cause !== reference.cause || subject.address !== reference.address) return false;
+    const { image, imageAddress } = this.#loaded.executable;
+    if (image === undefined || imageAddress === undefined) return subject.pc === reference.pc;
+    const offset = Number(subject.pc - imageAddress);
+    const slot = image.boundaries.findIndex((start, i) => start <= offset && offset < image.ends[i]!);
+    return slot < 0 || this.#place(slot) === this.#place(Number(reference.pc));
+  }
+
+  /** What the host sees at the end. */
+  #compareState(): Finding | undefined {
+    const [kernel, other] = [this.#lockstep.subject, this.#lockstep.reference];
+    const [result, expected] = [this.subject.result, this.reference.result];
+    for (const part of ["dataOut", "contextOut"] as const) {
+      if (!sameBytes(result[part], expected[part])) {
+        return { what: part, reference: String(expected[part]), subject: String(result[part]) };
+      }
+    }
+    const maps = kernel.maps as readonly LiveMap[];
+    const others = other.maps as readonly LiveMap[];
+    invariant(maps.length === others.length, "the same maps in both kernels");
+    for (const [i, map] of maps.entries()) {
+      const { digest, size } = others[i]!;
+      if (map.digest !== digest)
+        return { what: `keys of map '${map.name}'`, reference: `${size} keys`, subject: `${map.size} keys` };
+    }
+    if (kernel.clock.now !== other.clock.now)
+      return { what: "time", reference: String(other.clock.now), subject: String(kernel.clock.now) };
+    const [line, otherLine] = [kernel.trace.at(-1), other.trace.at(-1)];
+    if (line !== otherLine || kernel.trace.length !== other.trace.length) {
+      return {
+        what: "trace",
+        reference: `${other.trace.length} lines, … ${otherLine}`,
+        subject: `${kernel.trace.length} lines, … ${line}`,
+      };
+    }
+    return undefined;
+  }
+}
+
+function stopText(stop: Stop | undefined, at: number): string {
+  if (stop === undefined) return `goes on at instruction ${at}`;
+  if (stop.kind === "returned") return `returned ${hex(stop.value)}`;
+  if (stop.kind === "budget") return `between two instructions after ${STEP_BUDGET} steps`;
+  const where = stop.address === undefined ? "" : ` at ${hex(stop.address)}`;
+  return `trap: ${stop.cause}${where}${stop.detail === undefined ? "" : `, ${stop.detail}`}`;
+}
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}
+
+export function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a?.length === b?.length && (a === undefined || a.every((byte, i) => byte === b![i]));
+}
