@@ -120,11 +120,12 @@ function symbols(names: ReadonlyMap<number, string>): (slot: number) => string |
   };
 }
 
-/** Appends the source lines that begin at slot `i`; gives the first entry behind them. */
+/** Appends the source lines that begin at slot `i`, not the one shown last; gives the first entry behind them. */
 function pushLines(out: string[], info: LineInfo, entry: number, i: number, bare: boolean): number {
   let next = entry;
   for (; next < info.insn.length && info.insn[next]! <= i; next++) {
-    if (info.insn[next] !== i) continue;
+    const same = next > 0 && info.line[next] === info.line[next - 1] && info.file[next] === info.file[next - 1];
+    if (info.insn[next] !== i || same) continue;
     const text = info.text[next]!.replace(/[^ -~]/g, " ").trimEnd();
     const place = `${info.files[info.file[next]!] ?? "?"}:${info.line[next]}`.replace(/[^ -~]/g, " ");
     out.push(bare ? `; ${text}` : `; ${text.trimStart()} @ ${place}`);

@@ -78,11 +78,11 @@ test.each(DIALECTS)("a listing in the %s dialect", (dialect) => {
 test("a listing shows bytes, source lines and subprograms", () => {
   const program = assemble("main:\n r0 = 1 ll\n call sub\n exit\nsub:\n exit");
   const lines = {
-    insn: Uint32Array.of(0, 2, 2, 4),
-    file: Uint32Array.of(0, 0, 0, 0),
-    line: Uint32Array.of(3, 4, 5, 9),
-    column: Uint32Array.of(1, 1, 1, 1),
-    text: ["  long x = 1;", "  helper(x);", "\tevil \u001b[31m;", "}"],
+    insn: Uint32Array.of(0, 2, 2, 2, 4),
+    file: Uint32Array.of(0, 0, 0, 0, 0),
+    line: Uint32Array.of(3, 4, 4, 5, 9),
+    column: Uint32Array.of(1, 1, 3, 1, 1),
+    text: ["  long x = 1;", "  helper(x);", "  helper(x);", "\tevil \u001b[31m;", "}"],
     files: ["prog.c"],
   };
   expect(formatProgram({ ...program, lines }, { lines: true, raw: true })).toMatchInlineSnapshot(`
