@@ -15,7 +15,8 @@ export interface Mem {
   readonly dispSize?: 0 | 1 | 4;
 }
 
-type Value<N> = N extends "imm64"
+/** What is given for an operand of that name. */
+export type OperandValue<N> = N extends "imm64"
   ? bigint
   : N extends `imm${string}` | `rel${string}`
     ? number
@@ -26,7 +27,9 @@ type Value<N> = N extends "imm64"
         : Reg;
 
 /** The values of a row's operands by their names in the row: `{ rm64: "rax", imm8: 1 }`. */
-export type OperandsOf<K extends Op> = { readonly [N in Exclude<OperandNames<K>[number], FixedOperand>]: Value<N> };
+export type OperandsOf<K extends Op> = {
+  readonly [N in Exclude<OperandNames<K>[number], FixedOperand>]: OperandValue<N>;
+};
 
 type AnyValue = Reg | Mem | number | bigint;
 

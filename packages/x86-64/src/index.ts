@@ -7,7 +7,7 @@ export { type FixedOperand, INSNS, type Op, type OperandNames } from "./insns.ts
 export { type Flag, REGS, type Reg } from "./regs.ts";
 
 // encode.ts
-export { encode, type Mem, type OperandsOf } from "./encode.ts";
+export { encode, type Mem, type OperandsOf, type OperandValue } from "./encode.ts";
 
 // decode.ts
 export { decode, type Insn, operandsOf } from "./decode.ts";

@@ -311,16 +311,17 @@ export const INSNS = {
 /** The name of a row. */
 export type Op = keyof typeof INSNS;
 
-type Asm<K extends Op> = (typeof INSNS)[K]["asm"];
-type Split<T extends string> = T extends `${infer Head}, ${infer Tail}` ? [Head, ...Split<Tail>] : [T];
-type Operands<T extends string> = T extends `lock ${string} ${infer O}`
-  ? Split<O>
-  : T extends `${string} ${infer O}`
-    ? Split<O>
+/** A row's operand names in the order of its text, which is what `T` is: `["rm64", "imm8"]`. */
+export type OperandNames<
+  K extends Op,
+  T extends string = (typeof INSNS)[K]["asm"],
+> = T extends `${infer Head}, ${infer Tail}`
+  ? [...OperandNames<K, Head>, ...OperandNames<K, ` ${Tail}`>]
+  : T extends `${string} ${infer Last}`
+    ? Last extends `${string} ${string}`
+      ? OperandNames<K, Last>
+      : [Last]
     : [];
-
-/** A row's operand names in the order of its text: `["rm64", "imm8"]`. */
-export type OperandNames<K extends Op> = Operands<Asm<K>>;
 
 /** Operands that a row fixes: they take no value. */
 export type FixedOperand = "eax" | "rax" | "cl" | "1";

@@ -1,10 +1,11 @@
-import { BpfError } from "@bpfkit/core";
+import { BpfError, type CodeSink } from "@bpfkit/core";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, expectTypeOf, test } from "vitest";
 import { decode, operandsOf } from "../src/decode.ts";
 import { emit, emitMem } from "../src/emit.ts";
-import { encode } from "../src/encode.ts";
+import { encode, type Mem } from "../src/encode.ts";
 import { INSNS } from "../src/insns.ts";
+import type { Reg } from "../src/regs.ts";
 import { ROWS, type Row } from "../src/row.ts";
 import { anyValues, emitValues, hex, type Values } from "./arbitrary.ts";
 
@@ -131,5 +132,29 @@ describe("encoding", () => {
   ])("refuses %s", (_what, call, code, message) => {
     expect(call).toThrow(BpfError);
     expect(call).toThrow(expect.objectContaining({ code, message: expect.stringContaining(message) }));
+  });
+});
+
+describe("types", () => {
+  test("ask for the operands of the row, no more and no fewer", () => {
+    expectTypeOf(encode<"add_rm64_imm8">)
+      .parameter(1)
+      .toEqualTypeOf<{ readonly rm64: Reg | Mem; readonly imm8: number }>();
+    expectTypeOf(encode<"lock_xadd_m32_r32">)
+      .parameter(1)
+      .toEqualTypeOf<{ readonly m32: Mem; readonly r32: Reg }>();
+    expectTypeOf(encode<"shl_rm64_cl">)
+      .parameter(1)
+      .toEqualTypeOf<{ readonly rm64: Reg | Mem }>();
+    expectTypeOf(encode<"mov_r64_imm64">)
+      .parameter(1)
+      .toEqualTypeOf<{ readonly r64: Reg; readonly imm64: bigint }>();
+    expectTypeOf(encode<"ret">)
+      .parameter(1)
+      .toEqualTypeOf<Record<never, never>>();
+    expectTypeOf(emit.mov_r64_imm64).parameters.toEqualTypeOf<[CodeSink, number, number, number]>();
+    expectTypeOf(emitMem.mov_rm8_imm8).parameters.toEqualTypeOf<[CodeSink, number, number, number]>();
+    expectTypeOf(emit).not.toHaveProperty("lea_r64_m");
+    expectTypeOf(emitMem).not.toHaveProperty("push_r64");
   });
 });
