@@ -73,6 +73,9 @@ export interface BackendParts<R extends string, A extends CodeBuffer> {
 const LDIMM64 = 0x18;
 const BTF_ID = 3;
 
+/** Index in OPS → index in KINDS. */
+const KIND_OF_OP: Uint8Array = Uint8Array.from(OPS, (_, op) => KINDS.indexOf(kindOf(op)));
+
 /** Opcode byte → index in KINDS, where the byte decides; MIXED where other fields do. */
 const MIXED = 255;
 const KIND_OF_CODE: Uint8Array = kindsByCode();
@@ -228,9 +231,9 @@ class Context<A> implements LowerContext<A> {
 function kindsByCode(): Uint8Array {
   const table = new Uint8Array(256).fill(MIXED);
   const seen = new Uint8Array(256);
-  for (const op of OPS) {
-    const { code, kind } = INSNS[op];
-    const index = KINDS.indexOf(kind);
+  for (const [op, name] of OPS.entries()) {
+    const { code } = INSNS[name];
+    const index = KIND_OF_OP[op]!;
     table[code] = seen[code] === 0 || table[code] === index ? index : MIXED;
     seen[code] = 1;
   }
@@ -261,8 +264,8 @@ const UNSUPPORTED: Uint8Array = Uint8Array.from(KINDS, (kind) =>
 
 function mixedKind(insns: Insns, at: number, arch: string): number {
   const op = opAt(insns, at);
-  invariant(op >= 0, `an instruction at ${at} with opcode 0x${insns.code(at).toString(16)}`);
-  const kind = KINDS.indexOf(kindOf(op));
+  if (op < 0) invariant(false, `an instruction at ${at} with opcode 0x${insns.code(at).toString(16)}`);
+  const kind = KIND_OF_OP[op]!;
   if (UNSUPPORTED[kind] === 1) refuse(insns, at, arch);
   return kind;
 }

@@ -110,7 +110,15 @@ export function relax(buffer: CodeBuffer, forms: BranchForms): Relaxed {
       behind > i ? raw + bytesBefore[behind]! - bytesBefore[i + 1]! : -raw + bytesBefore[i]! - bytesBefore[behind]!;
   }
 
+  // What a branch must lie behind, or before, to span another one while it can still grow; out of the way once it cannot.
   const last = Uint8Array.from(forms.count, (encodings) => encodings - 1);
+  const backTo = new Int32Array(count).fill(count);
+  const onTo = new Int32Array(count).fill(-1);
+  for (let i = 0; i < count; i++) {
+    if (last[branchForm[i]!] === 0) continue;
+    if (target[i]! > i) onTo[i] = target[i]!;
+    else backTo[i] = target[i]!;
+  }
   const pending = new Int32Array(2 * count * (stride - 1));
   let pendingCount = 0;
   let grown = 0;
@@ -124,6 +132,10 @@ export function relax(buffer: CodeBuffer, forms: BranchForms): Relaxed {
     if (at === before) return;
     encoding[i] = at;
     grown++;
+    if (at === last[form]) {
+      backTo[i] = count;
+      onTo[i] = -1;
+    }
     pending[pendingCount++] = i;
     pending[pendingCount++] = size[form * stride + at]! - size[form * stride + before]!;
   }
@@ -141,20 +153,21 @@ export function relax(buffer: CodeBuffer, forms: BranchForms): Relaxed {
     const by = pending[--pendingCount]!;
     const i = pending[--pendingCount]!;
     const offset = branchOffset[i]!;
-    for (let j = i + 1; j < count && branchOffset[j]! - offset <= window; j++) {
-      looks++;
-      if (target[j]! <= i && encoding[j]! < last[branchForm[j]!]!) {
-        gap[j] = gap[j]! + by;
-        refit(j);
-      }
+    const behind = i + 1;
+    let j = behind;
+    for (const end = offset + window; j < count && branchOffset[j]! <= end; j++) {
+      if (backTo[j]! > i) continue;
+      gap[j] = gap[j]! + by;
+      refit(j);
     }
-    for (let j = i - 1; j >= 0 && offset - branchOffset[j]! <= window; j--) {
-      looks++;
-      if (target[j]! > i && encoding[j]! < last[branchForm[j]!]!) {
-        gap[j] = gap[j]! + by;
-        refit(j);
-      }
+    looks += j - behind;
+    j = i - 1;
+    for (const end = offset - window; j >= 0 && branchOffset[j]! >= end; j--) {
+      if (onTo[j]! <= i) continue;
+      gap[j] = gap[j]! + by;
+      refit(j);
     }
+    looks += i - 1 - j;
   }
   for (let i = 0; i < count; i++) bytesBefore[i + 1] = bytesBefore[i]! + size[branchForm[i]! * stride + encoding[i]!]!;
   return { encoding, bytesBefore, grown, looks };
