@@ -1,4 +1,4 @@
-// The checked door to the table, in the SDM's drawing order: prefix, REX, opcode, ModRM, SIB, displacement, immediate (volume 2, section 2.1).
+// The checked door to the table; bytes in the order in which the Intel SDM draws them, volume 2, section 2.1.
 import { BpfError } from "@bpfkit/core";
 import type { FixedOperand, Op, OperandNames } from "./insns.ts";
 import { type Reg, regNumber } from "./regs.ts";

@@ -13,8 +13,8 @@ const SIZE_NAMES: Readonly<Record<number, string>> = {
 };
 
 /**
- * Writes an instruction: numbers above 9 in hexadecimal, immediates up to 32 bits and displacements with their sign, an access's size where no
- * register tells it, branch targets as addresses.
+ * Writes an instruction: numbers above 9 in hexadecimal, immediates up to 32 bits and displacements with their sign, an access's
+ * size where no register tells it, branch targets as addresses.
  *
  * @param address - where the instruction is
  */

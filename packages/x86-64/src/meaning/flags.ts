@@ -107,7 +107,7 @@ export function divFlags<V>(m: Ops<V>, size: Size, quotient: V): void {
 /** A count that is known when the instruction is decoded, or one that a register holds. */
 export type Count<V> = { readonly known: bigint } | { readonly value: V; readonly isZero: V };
 
-/** After a shift: `carry` and `overflow` hold for counts other than 0, which leaves all flags as they were. AF is undefined, OF beyond count 1. */
+/** After a shift: `carry` and `overflow` hold for counts other than 0, which leaves all flags. AF is undefined, OF beyond count 1. */
 export function shiftFlags<V>(
   m: Ops<V>,
   size: Size,
