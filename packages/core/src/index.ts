@@ -19,7 +19,14 @@ export { type Field, KINDS, kindOf, OPS, opAt, registersOf, reservedFieldOf } fr
 export { subprogsOf, targetOf } from "./isa/targets.ts";
 
 // isa/helpers.ts
-export { HELPERS, type HelperArg, type HelperResult, type HelperSpec, helperById, helperByName } from "./isa/helpers.ts";
+export {
+  HELPERS,
+  type HelperArg,
+  type HelperResult,
+  type HelperSpec,
+  helperById,
+  helperByName,
+} from "./isa/helpers.ts";
 
 // isa/maps.ts
 export { MAP_FLAGS, MAP_TYPES, MAP_UPDATE, type MapTypeName, mapTypeName } from "./isa/maps.ts";
@@ -267,3 +274,6 @@ export {
 
 // jit/listing.ts
 export { formatListing, type ListingNotes, notesOf } from "./jit/listing.ts";
+
+// machine/cpu.ts
+export { type CpuParts, type DecodedInsn, EmulatedCpu } from "./machine/cpu.ts";
