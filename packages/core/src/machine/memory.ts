@@ -61,6 +61,31 @@ interface Block extends Allocation {
   live: boolean;
 }
 
+/** Offsets of freed spans of one size, oldest first; taking the oldest is O(1) on average. */
+class FreedSpans {
+  #offsets: number[] = [];
+  #oldest = 0;
+
+  add(offset: number): void {
+    this.#offsets.push(offset);
+  }
+
+  /** The oldest that is aligned; undefined when there is none. */
+  take(align: number): number | undefined {
+    const offsets = this.#offsets;
+    let at = this.#oldest;
+    while (at < offsets.length && offsets[at]! % align !== 0) at++;
+    const offset = offsets[at];
+    if (offset === undefined) return undefined;
+    if (at > this.#oldest) offsets.splice(at, 1);
+    else if (++this.#oldest > offsets.length / 2) {
+      this.#offsets = offsets.slice(this.#oldest);
+      this.#oldest = 0;
+    }
+    return offset;
+  }
+}
+
 interface Arena {
   readonly start: number;
   readonly end: number;
@@ -68,7 +93,7 @@ interface Arena {
   /** In address order. */
   readonly blocks: Block[];
   /** Freed spans by size, oldest first; used only when the arena is full, so that use after free shows for as long as possible. */
-  readonly freed: Map<number, number[]>;
+  readonly freed: Map<number, FreedSpans>;
 }
 
 /**
@@ -133,7 +158,7 @@ export class Memory {
   }
 
   /**
-   * Reserves zeroed bytes between guard zones. Deterministic: the same calls give the same addresses. O(1) until the region is full.
+   * Reserves zeroed bytes between guard zones. Deterministic: the same calls give the same addresses. O(1) until the region is full, then O(log allocations).
    *
    * @param access - {@link Access} bits; readable and writable unless told
    * @param align - a power of two, 16 unless told
@@ -154,17 +179,16 @@ export class Memory {
       arena.next = at + span + GUARD;
       return this.#place(arena, arena.blocks.length, { at, span, size, owner, region, access });
     }
-    const reused = arena.freed.get(span)?.findIndex((offset) => offset % align === 0) ?? -1;
-    if (reused < 0) {
+    const offset = arena.freed.get(span)?.take(align);
+    if (offset === undefined) {
       throw new BpfError("limit", `no room for ${size} bytes of ${owner} in the ${region} region`, {
         hint: `the region has ${arena.end - arena.start} bytes; Memory takes its size as an option`,
       });
     }
-    const [offset] = arena.freed.get(span)!.splice(reused, 1);
-    const index = this.#blockBefore(arena, offset!);
-    this.bytes.fill(0, offset!, offset! + span);
-    this.undefinedBits?.fill(0, offset!, offset! + span);
-    return this.#place(arena, index, { at: offset!, span, size, owner, region, access });
+    const index = this.#blockBefore(arena, offset);
+    this.bytes.fill(0, offset, offset + span);
+    this.undefinedBits?.fill(0, offset, offset + span);
+    return this.#place(arena, index, { at: offset, span, size, owner, region, access });
   }
 
   /** Takes an allocation's permissions away; @throws {BpfError} `argument` when it is not live. */
@@ -176,9 +200,12 @@ export class Memory {
     }
     block.live = false;
     this.#setAccess(block.at, block.span, 0);
-    const list = arena.freed.get(block.span);
-    if (list === undefined) arena.freed.set(block.span, [block.at]);
-    else list.push(block.at);
+    let freed = arena.freed.get(block.span);
+    if (freed === undefined) {
+      freed = new FreedSpans();
+      arena.freed.set(block.span, freed);
+    }
+    freed.add(block.at);
   }
 
   /** Changes the permissions of bytes inside the window; @throws {BpfError} `argument` outside it. O(size) */
