@@ -5,9 +5,17 @@ import { hex } from "../guest.ts";
 import { ALL_CPUS, LiveMap, type MapSite, type Visit } from "./map.ts";
 
 interface Element {
+  readonly id: number | string;
   readonly key: Uint8Array;
   /** One value, or one per CPU. */
   readonly values: readonly Allocation[];
+}
+
+/** A place in the order of elements; the ring's own place holds none. */
+interface Place {
+  element: Element | undefined;
+  before: Place;
+  behind: Place;
 }
 
 /** What goes into the digest. */
@@ -25,7 +33,9 @@ const USE = 3;
  */
 export class HashMap extends LiveMap {
   readonly #lru: boolean;
-  readonly #elements = new Map<number | string, Element>();
+  readonly #places = new Map<number | string, Place>();
+  /** Behind it is the first place, before it the last. The Map's own order would make the first one slow to find after deletions. */
+  readonly #ring: Place = emptyRing();
 
   constructor(
     site: MapSite,
@@ -38,19 +48,18 @@ export class HashMap extends LiveMap {
   }
 
   get size(): number {
-    return this.#elements.size;
+    return this.#places.size;
   }
 
   find(keys: Uint8Array, at: number, cpu: number): bigint {
-    const id = this.#id(keys, at);
-    const element = this.#elements.get(id);
-    if (element === undefined) return 0n;
-    if (this.#lru) this.#use(id, element);
-    return this.#address(element, cpu);
+    const place = this.#places.get(this.#id(keys, at));
+    if (place === undefined) return 0n;
+    if (this.#lru) this.#use(place);
+    return this.#address(place.element!, cpu);
   }
 
   peek(keys: Uint8Array, at: number, cpu: number): bigint {
-    const element = this.#elements.get(this.#id(keys, at));
+    const element = this.#places.get(this.#id(keys, at))?.element;
     return element === undefined ? 0n : this.#address(element, cpu);
   }
 
@@ -64,74 +73,95 @@ export class HashMap extends LiveMap {
   ): ErrnoName | undefined {
     if (flags > 2n) return "EINVAL";
     const id = this.#id(keys, keyAt);
-    const old = this.#elements.get(id);
-    if (old !== undefined && flags === 1n) return "EEXIST";
-    if (old === undefined && flags === 2n) return "ENOENT";
-    if (old !== undefined && this.perCpu) {
-      this.#fill(old, values, valueAt, cpu);
-      if (this.#lru) this.#use(id, old);
-      return undefined;
+    const place = this.#places.get(id);
+    if (place !== undefined && flags === 1n) return "EEXIST";
+    if (place === undefined && flags === 2n) return "ENOENT";
+    if (place !== undefined && this.perCpu) this.#fill(place.element!, values, valueAt, cpu);
+    else {
+      if (place === undefined && this.#places.size >= this.spec.maxEntries) {
+        if (!this.#lru) return "E2BIG";
+        this.#drop(this.#ring.behind);
+      }
+      const element = this.#make(id, keys.slice(keyAt, keyAt + this.spec.keySize));
+      if (element === undefined) return "ENOMEM";
+      this.#fill(element, values, valueAt, cpu);
+      if (place === undefined) this.#places.set(id, this.#append(element));
+      else {
+        this.free(place.element!.values);
+        place.element = element;
+      }
+      this.mix(INSERT, element.key, 0);
     }
-    if (old === undefined && this.#elements.size >= this.spec.maxEntries) {
-      if (!this.#lru) return "E2BIG";
-      const [oldest] = this.#elements;
-      this.#drop(oldest![0], oldest![1]);
-    }
-    const element = this.#make(new Uint8Array(keys.subarray(keyAt, keyAt + this.spec.keySize)));
-    if (element === undefined) return "ENOMEM";
-    this.#fill(element, values, valueAt, cpu);
-    if (old !== undefined) {
-      this.free(old.values);
-      if (this.#lru) this.#elements.delete(id);
-    }
-    this.#elements.set(id, element);
-    this.mix(INSERT, element.key, 0);
+    if (place !== undefined && this.#lru) this.#use(place);
     return undefined;
   }
 
   remove(keys: Uint8Array, at: number): ErrnoName | undefined {
-    const id = this.#id(keys, at);
-    const element = this.#elements.get(id);
-    if (element === undefined) return "ENOENT";
-    this.#drop(id, element);
+    const place = this.#places.get(this.#id(keys, at));
+    if (place === undefined) return "ENOENT";
+    this.#drop(place);
     return undefined;
   }
 
   /** Elements there at the start, as far as they are still there when their turn comes. */
   *visit(cpu: number): Iterable<Visit> {
-    for (const [id, element] of [...this.#elements]) {
-      if (this.#elements.get(id) === element) yield { key: element.key, address: this.#address(element, cpu) };
+    for (const element of [...this.#inOrder()]) {
+      if (this.#places.get(element.id)?.element === element) {
+        yield { key: element.key, address: this.#address(element, cpu) };
+      }
     }
   }
 
   protected *allocations(): Iterable<Allocation> {
-    for (const { values } of this.#elements.values()) yield* values;
+    for (const { values } of this.#inOrder()) yield* values;
   }
 
   protected *keys(): Iterable<Uint8Array> {
-    for (const { key } of this.#elements.values()) yield key;
+    for (const { key } of this.#inOrder()) yield key;
   }
 
   #address({ values }: Element, cpu: number): bigint {
     return values[this.perCpu ? cpu : 0]!.address;
   }
 
-  #use(id: number | string, element: Element): void {
-    this.#elements.delete(id);
-    this.#elements.set(id, element);
-    this.mix(USE, element.key, 0);
+  *#inOrder(): Iterable<Element> {
+    for (let place = this.#ring.behind; place.element !== undefined; place = place.behind) yield place.element;
   }
 
-  #drop(id: number | string, element: Element): void {
-    this.#elements.delete(id);
-    this.mix(REMOVE, element.key, 0);
-    this.free(element.values);
+  /** A place at the end of the order. */
+  #append(element: Element): Place {
+    const place: Place = { element, before: this.#ring, behind: this.#ring };
+    this.#moveToEnd(place);
+    return place;
+  }
+
+  #moveToEnd(place: Place): void {
+    const last = this.#ring.before;
+    place.before = last;
+    place.behind = this.#ring;
+    last.behind = place;
+    this.#ring.before = place;
+  }
+
+  #use(place: Place): void {
+    unlink(place);
+    this.#moveToEnd(place);
+    this.mix(USE, place.element!.key, 0);
+  }
+
+  #drop(place: Place): void {
+    const { id, key, values } = place.element!;
+    unlink(place);
+    this.#places.delete(id);
+    this.mix(REMOVE, key, 0);
+    this.free(values);
   }
 
   /** Zeroed memory for an element, undefined when there is no room. */
-  #make(key: Uint8Array): Element | undefined {
+  #make(id: number | string, key: Uint8Array): Element | undefined {
     try {
       return {
+        id,
         key,
         values: this.allocate(this.spec.valueSize, this.owners(`value of map '${this.name}' key ${hex(key)}`)),
       };
@@ -159,4 +189,16 @@ export class HashMap extends LiveMap {
       text += String.fromCharCode(keys[at + i]! | ((i + 1 < keySize ? keys[at + i + 1]! : 0) << 8));
     return text;
   }
+}
+
+function emptyRing(): Place {
+  const ring = { element: undefined } as Place;
+  ring.before = ring;
+  ring.behind = ring;
+  return ring;
+}
+
+function unlink({ before, behind }: Place): void {
+  before.behind = behind;
+  behind.before = before;
 }
