@@ -241,6 +241,27 @@ export type { Abi, Backend, Capabilities, CompileOptions, Cpu, CpuStop, Line, Se
 // jit/code-buffer.ts
 export { CodeBuffer, type CodeSink, type Label } from "./jit/code-buffer.ts";
 
+// jit/bits.ts
+export {
+  type BitField,
+  type BitNumbers,
+  type BitOperands,
+  type BitPattern,
+  bitPattern,
+  type EmitWord,
+  type FieldSpec,
+  type FieldSpecs,
+  fieldValue,
+  operandOrder,
+  overlaps,
+  packBits,
+  unpackBits,
+  type WordDecoder,
+  type WordSink,
+  wordDecoder,
+  wordEmitter,
+} from "./jit/bits.ts";
+
 // jit/define-backend.ts
 export {
   type BackendParts,

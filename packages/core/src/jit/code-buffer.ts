@@ -1,5 +1,5 @@
 // Where backends write machine code: a growing byte array beside columns of labels, branches, relocations and patch sites.
-import type { Symbol } from "../machine/engine.ts";
+import type { Symbol as SymbolRef } from "../machine/engine.ts";
 import type { PatchSite } from "./image.ts";
 
 /** What an encoder writes into: `ensure` makes room for `n` more bytes, then it fills `bytes` from `length` and raises `length`. */
@@ -20,6 +20,8 @@ export type Label = number;
  */
 export class CodeBuffer implements CodeSink {
   bytes: Uint8Array = new Uint8Array(1 << 12);
+  /** Over `bytes`, for encoders that write whole words. */
+  view: DataView = new DataView(this.bytes.buffer);
   length = 0;
 
   /** Per label: bytes and branches before it; -1 while unbound. */
@@ -38,7 +40,7 @@ export class CodeBuffer implements CodeSink {
   readonly relocationOffset: number[] = [];
   readonly relocationBranch: number[] = [];
   readonly relocationKind: string[] = [];
-  readonly relocationSymbol: Symbol[] = [];
+  readonly relocationSymbol: SymbolRef[] = [];
 
   /** Per patch site: where it starts (a label), and the rest of it. */
   readonly siteStart: Label[] = [];
@@ -63,7 +65,9 @@ export class CodeBuffer implements CodeSink {
   }
 
   ensure(n: number): void {
-    if (this.length + n > this.bytes.length) this.bytes = grown(this.bytes, this.length + n);
+    if (this.length + n <= this.bytes.length) return;
+    this.bytes = grown(this.bytes, this.length + n);
+    this.view = new DataView(this.bytes.buffer);
   }
 
   /** A label to be bound later. */
@@ -110,7 +114,7 @@ export class CodeBuffer implements CodeSink {
   }
 
   /** Records that the field which begins `back` bytes before the end depends on where `symbol` lies; `kind` is the backend's word. */
-  relocate(kind: string, symbol: Symbol, back: number): void {
+  relocate(kind: string, symbol: SymbolRef, back: number): void {
     this.relocationOffset.push(this.length - back);
     this.relocationBranch.push(this.branchCount);
     this.relocationKind.push(kind);
