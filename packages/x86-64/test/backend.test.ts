@@ -120,7 +120,11 @@ describe("linking", () => {
 
   test("refuses what does not fit its field", () => {
     expect(() => link("call 5\nexit", 0x2_0000_0000n)).toThrow(BpfError);
-    expect(() => link("call 5\nexit", 0x2_0000_0000n)).toThrowErrorMatchingInlineSnapshot(`[BpfError: call of 0x200000000 from code at 0x10000000, expected 32 signed bits]`);
-    expect(() => link("r2 = f ll\nr0 = 0\nexit\nf:\nr0 = 0\nexit", 0x8000_0000n)).toThrowErrorMatchingInlineSnapshot(`[BpfError: address 0x80000000 in code at 0x10000000, expected 32 signed bits]`);
+    expect(() => link("call 5\nexit", 0x2_0000_0000n)).toThrowErrorMatchingInlineSnapshot(
+      `[BpfError: call of 0x200000000 from code at 0x10000000, expected 32 signed bits]`,
+    );
+    expect(() => link("r2 = f ll\nr0 = 0\nexit\nf:\nr0 = 0\nexit", 0x8000_0000n)).toThrowErrorMatchingInlineSnapshot(
+      `[BpfError: address 0x80000000 in code at 0x10000000, expected 32 signed bits]`,
+    );
   });
 });

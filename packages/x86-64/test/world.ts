@@ -17,7 +17,7 @@ import {
   notesOf,
   type Program,
   type Stop,
-  type Symbol,
+  type Symbol as SymbolRef,
   trust,
   type VerifiedProgram,
 } from "@bpfkit/core";
@@ -52,13 +52,13 @@ export class World implements Host {
   readonly stack: Allocation = this.memory.allocate("stack", STACK, "stack");
   readonly context: Allocation = this.memory.allocate("data", 32_768, "context");
 
-  address(symbol: Symbol): bigint {
+  address(symbol: SymbolRef): bigint {
     if (symbol.kind === "map") return 0x1234_5678_9abcn + BigInt(symbol.index);
     if (symbol.kind === "map-value") return 0x2000_0000n + BigInt(symbol.offset);
     throw new BpfError("unknown-symbol", symbol.kind);
   }
 
-  function(symbol: Symbol): HostFunction {
+  function(symbol: SymbolRef): HostFunction {
     if (symbol.kind === "helper" && symbol.id === BPF_LOOP) return bpfLoop;
     if (symbol.kind === "helper" && symbol.id === 5) return ({ args }) => args.reduce((sum, value) => sum + value);
     if (symbol.kind === "kfunc") return ({ args: [value] }) => value * 2n;

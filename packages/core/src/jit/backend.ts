@@ -1,6 +1,6 @@
 // Everything the rest of the project knows about an architecture.
 
-import type { Symbol } from "../machine/engine.ts";
+import type { Symbol as SymbolRef } from "../machine/engine.ts";
 import type { Memory } from "../machine/memory.ts";
 import type { Trap } from "../machine/stop.ts";
 import type { VerifiedProgram } from "../program.ts";
@@ -73,7 +73,7 @@ export interface Backend<R extends string = string> {
   /** Lowers a program to machine code. Pure. @throws {BpfError} `unsupported` names an instruction that has no lowering yet. */
   compile(program: VerifiedProgram, options?: CompileOptions): Image;
   /** The image's code as it has to be at `address`, every relocation filled in. @throws {BpfError} `out-of-range` */
-  link(image: Image, address: bigint, resolve: (symbol: Symbol) => bigint): Uint8Array;
+  link(image: Image, address: bigint, resolve: (symbol: SymbolRef) => bigint): Uint8Array;
   /** Decodes code into listing lines; never throws. */
   disassemble(code: Uint8Array, address?: bigint): Iterable<Line>;
   createCpu(memory: Memory): Cpu<R>;

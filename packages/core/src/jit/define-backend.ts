@@ -4,7 +4,7 @@ import { BpfError, invariant } from "../errors.ts";
 import { KINDS, kindOf, OPS, opAt } from "../isa/decode.ts";
 import type { Insns } from "../isa/insns.ts";
 import { INSNS, type InsnKind } from "../isa/opcodes.ts";
-import type { Symbol } from "../machine/engine.ts";
+import type { Symbol as SymbolRef } from "../machine/engine.ts";
 import type { Memory } from "../machine/memory.ts";
 import type { Program, VerifiedProgram } from "../program.ts";
 import type { Abi, Backend, Capabilities, CompileOptions, Cpu, Line, Settings } from "./backend.ts";
@@ -157,7 +157,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     };
   }
 
-  function link(image: Image, address: bigint, resolve: (symbol: Symbol) => bigint): Uint8Array {
+  function link(image: Image, address: bigint, resolve: (symbol: SymbolRef) => bigint): Uint8Array {
     const code = image.code.slice();
     for (const { offset, kind, symbol } of image.relocations) relocate(code, offset, kind, address, resolve(symbol));
     return code;

@@ -10,7 +10,7 @@ import type {
   HostFunction,
   LoadOptions,
   StartOptions,
-  Symbol,
+  Symbol as SymbolRef,
 } from "../machine/engine.ts";
 import { trapping } from "../machine/fault.ts";
 import { Access, type Allocation, type Memory } from "../machine/memory.ts";
@@ -362,11 +362,11 @@ function garbage(count: number): BigUint64Array {
   });
 }
 
-function isFunction({ kind }: Symbol): boolean {
+function isFunction({ kind }: SymbolRef): boolean {
   return kind === "helper" || kind === "kfunc" || kind === "packet-load";
 }
 
-function keyOf(symbol: Symbol): string {
+function keyOf(symbol: SymbolRef): string {
   return symbol.kind === "helper"
     ? `helper ${symbol.id}`
     : symbol.kind === "packet-load"

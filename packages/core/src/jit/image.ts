@@ -1,12 +1,12 @@
 // Machine code as data: position-independent bytes and everything that is known about them.
-import type { Symbol } from "../machine/engine.ts";
+import type { Symbol as SymbolRef } from "../machine/engine.ts";
 
 /** A field of the code that depends on where things lie. `kind` is the backend's word for how the field is written. */
 export interface Relocation {
   /** Byte offset of the field. */
   readonly offset: number;
   readonly kind: string;
-  readonly symbol: Symbol;
+  readonly symbol: SymbolRef;
 }
 
 /** Bytes that may be rewritten while the code is live. */

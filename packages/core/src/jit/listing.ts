@@ -1,6 +1,6 @@
 // Machine code as text: offset, bytes, instruction and note, in the grammar that golden listings of all backends share.
 import { printInsn, printWidth } from "../asm/print.ts";
-import type { Symbol } from "../machine/engine.ts";
+import type { Symbol as SymbolRef } from "../machine/engine.ts";
 import type { Program } from "../program.ts";
 import type { Line } from "./backend.ts";
 import type { Image } from "./image.ts";
@@ -65,7 +65,7 @@ export function notesOf(image: Image, program: Program): ListingNotes {
   };
 }
 
-function nameOf(symbol: Symbol, image: Image, program: Program): string {
+function nameOf(symbol: SymbolRef, image: Image, program: Program): string {
   switch (symbol.kind) {
     case "map":
       return `map ${program.maps[symbol.index]?.name ?? symbol.index}`;

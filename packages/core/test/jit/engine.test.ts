@@ -9,7 +9,7 @@ import type {
   Host,
   HostCall,
   HostFunction,
-  Symbol,
+  Symbol as SymbolRef,
 } from "../../src/machine/engine.ts";
 import { Memory } from "../../src/machine/memory.ts";
 import type { Stop } from "../../src/machine/stop.ts";
@@ -34,7 +34,7 @@ function world(
   const memory = new Memory();
   const host: Host = {
     memory,
-    address: (symbol: Symbol) => {
+    address: (symbol: SymbolRef) => {
       throw new BpfError("unknown-symbol", `no address for ${symbol.kind}`);
     },
     function: (symbol) => {
@@ -162,8 +162,12 @@ describe.each(LINKS)("code that returns through the %s", (link) => {
 
   test("calls helpers with r1 to r5 and r6, and scrambles what calls may change, the same in every run", () => {
     const calls: HostCall[] = [];
+    const keep: HostFunction = (call) => {
+      calls.push(call);
+      return 100n;
+    };
     const text = `r6 = 6\nr1 = 1\nr2 = 2\nr3 = 3\nr4 = 4\nr5 = 5\n${helper(1)}\nr0 += r1\nexit`;
-    const { start } = world(link, text, { 1: (call) => (calls.push(call), 100n) });
+    const { start } = world(link, text, { 1: keep });
     const after: bigint[][] = [];
     for (let i = 0; i < 2; i++) {
       const execution = start();
@@ -327,7 +331,10 @@ describe.each(LINKS)("code that returns through the %s", (link) => {
     const stack = memory.allocate("stack", 4096, "stack");
     const host: Host = { memory, address: () => 0n, function: () => each };
     const addresses: bigint[] = [];
-    const spy: HostFunction = (call) => (addresses.push(call.args[0]), each(call));
+    const spy: HostFunction = (call) => {
+      addresses.push(call.args[0]);
+      return each(call);
+    };
     const executable = jit(toy(link)).load(
       trust(assemble(CALLBACKS)),
       { ...host, function: () => spy },

@@ -5,7 +5,7 @@ import { KINDS } from "../../src/isa/decode.ts";
 import type { Backend, Cpu, CpuStop, Line } from "../../src/jit/backend.ts";
 import { CodeBuffer, type Label } from "../../src/jit/code-buffer.ts";
 import { defineBackend, type LowerContext, type Lowering } from "../../src/jit/define-backend.ts";
-import type { Symbol } from "../../src/machine/engine.ts";
+import type { Symbol as SymbolRef } from "../../src/machine/engine.ts";
 import { trapping } from "../../src/machine/fault.ts";
 import { Access, type Memory } from "../../src/machine/memory.ts";
 
@@ -149,7 +149,7 @@ export function toy(link: Link): Backend<ToyReg> {
   });
 }
 
-function callHost(a: ToyAssembler, symbol: Symbol): void {
+function callHost(a: ToyAssembler, symbol: SymbolRef): void {
   a.put("callabs");
   a.relocate("word", symbol, 4);
   a.put("mov", 0, 1);

@@ -1,5 +1,5 @@
 // Calls, packet loads (which are calls) and exits: RFC 9669 sections 4.3 and 5.5. r1..r5 are where a callee expects them.
-import type { LowerContext, LowerGuard, LowerInsn, Lowering, Size, Symbol } from "@bpfkit/core";
+import type { LowerContext, LowerGuard, LowerInsn, Lowering, Size, Symbol as SymbolRef } from "@bpfkit/core";
 import { RAX, RBX, RDI, REG, RSI } from "../abi.ts";
 import { type Assembler, CC } from "../assembler.ts";
 import { emit } from "../emit.ts";
@@ -7,7 +7,7 @@ import { emitEpilogue } from "../prologue.ts";
 
 const { call_rel32, mov_rm64_r64, mov_rm64_imm32, movsxd_r64_rm32, add_rm32_imm32, xor_rm32_r32, test_rm64_r64 } = emit;
 
-function emitCall(a: Assembler, symbol: Symbol): void {
+function emitCall(a: Assembler, symbol: SymbolRef): void {
   call_rel32(a, 0);
   a.relocate("rel32", symbol, 4);
 }

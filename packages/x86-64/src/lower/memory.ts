@@ -1,5 +1,5 @@
 // Loads, stores and 64-bit immediates: RFC 9669 sections 5.1, 5.2 and 5.4. A displacement takes a byte where it fits, and always one.
-import type { Insns, LowerContext, LowerInsn, Lowering, Symbol } from "@bpfkit/core";
+import type { Insns, LowerContext, LowerInsn, Lowering, Symbol as SymbolRef } from "@bpfkit/core";
 import { REG } from "../abi.ts";
 import type { Assembler } from "../assembler.ts";
 import { emit, emitMem } from "../emit.ts";
@@ -54,12 +54,12 @@ const loadImm64: LowerInsn<Assembler> = (a, insns, at, context) => {
   else mov_r64_imm64(a, dst, low, high);
 };
 
-function subprogOf(insns: Insns, at: number, { structure }: LowerContext<Assembler>): Symbol {
+function subprogOf(insns: Insns, at: number, { structure }: LowerContext<Assembler>): SymbolRef {
   return { kind: "subprog", index: structure.subprogAt(at + 1 + insns.imm(at)) };
 }
 
 /** Sources 1 and 2 hold file descriptors in an object not loaded yet; here they are indices like 5 and 6. */
-function mapOf(source: number, index: number, offset: number): Symbol {
+function mapOf(source: number, index: number, offset: number): SymbolRef {
   return source === 1 || source === 5 ? { kind: "map", index } : { kind: "map-value", index, offset };
 }
 
