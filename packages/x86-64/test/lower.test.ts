@@ -299,3 +299,76 @@ describe("traps", () => {
     expect(stop).toMatchObject({ kind: "trap", cause: "load", address: 4100n, size: 4 });
   });
 });
+
+describe("what JIT compilers have got wrong before", () => {
+  const result = (text: string): bigint => {
+    const { stop } = expectSame(assemble(text), new Uint8Array(64));
+    return stop.kind === "returned" ? stop.value : -1n;
+  };
+
+  test("a 32-bit shift by 0 clears the upper half", () => {
+    for (const op of ["<<=", ">>=", "s>>="]) {
+      expect(result(`r0 = -1 ll\nw0 ${op} 0\nexit`)).toBe(0xffff_ffffn);
+      expect(result(`r0 = -1 ll\nr1 = 0\nw0 ${op} w1\nexit`)).toBe(0xffff_ffffn);
+    }
+  });
+
+  test("a shift by a register counts modulo the width", () => {
+    expect(result("r0 = 1\nr1 = 65\nr0 <<= r1\nexit")).toBe(2n);
+    expect(result("r0 = 1\nr1 = 33\nw0 <<= w1\nexit")).toBe(2n);
+    expect(result("r0 = 1\nr4 = 0x100000001 ll\nw0 <<= w4\nexit")).toBe(2n);
+  });
+
+  test("32-bit operations clear the upper half", () => {
+    for (const op of [
+      "w0 += 0",
+      "w0 -= 0",
+      "w0 |= 0",
+      "w0 &= -1",
+      "w0 ^= 0",
+      "w0 *= 1",
+      "w0 /= 1",
+      "w0 = w0",
+      "w0 += w9",
+      "w0 |= w9",
+      "w0 %= w9",
+    ]) {
+      expect(result(`r0 = -1 ll\nr9 = 0\n${op}\nexit`), op).toBe(0xffff_ffffn);
+    }
+    expect(result("r0 = -1 ll\nw0 = -w0\nexit")).toBe(1n);
+  });
+
+  test("a 32-bit test of bits does not look at the upper half", () => {
+    expect(result("r0 = 0\nr1 = 0x8000000000000000 ll\nif w1 & -1 goto +1\nr0 = 1\nexit")).toBe(1n);
+    expect(result("r0 = 0\nr1 = 0x8000000000000000 ll\nif r1 & -1 goto +1\nr0 = 1\nexit")).toBe(0n);
+  });
+
+  test("a byte store from rsi, rdi, rbp, r8 and above stores the low byte", () => {
+    for (const register of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) {
+      expect(
+        result(
+          `r${register} = 0x1234\n*(u64 *)(r10 - 8) = 0\n*(u8 *)(r10 - 8) = r${register}\nr0 = *(u64 *)(r10 - 8)\nexit`,
+        ),
+      ).toBe(0x34n);
+    }
+  });
+
+  test("a comparison leaves its operands alone", () => {
+    expect(
+      result("r0 = 0x1234567890 ll\nif w0 s< 0 goto +0\nif r0 & 7 goto +0\nif r0 == 0x7fffffff goto +0\nexit"),
+    ).toBe(0x12_3456_7890n);
+  });
+
+  test("a 32-bit compare and exchange clears the upper half of r0 whether it exchanges or not", () => {
+    const text = (memory: number): string =>
+      `r0 = 0xffffffff00000005 ll\nr2 = 9\n*(u32 *)(r10 - 8) = ${memory}\nw0 = cmpxchg32_32(r10 - 8, w0, w2)\nexit`;
+    expect(result(text(5))).toBe(5n);
+    expect(result(text(6))).toBe(6n);
+  });
+
+  test("the smallest number divided by -1 is itself", () => {
+    expect(result("r0 = 0x8000000000000000 ll\nr1 = -1\nr0 s/= r1\nexit")).toBe(0x8000_0000_0000_0000n);
+    expect(result("r0 = 0x80000000 ll\nr1 = 0xffffffff ll\nw0 s/= w1\nexit")).toBe(0x8000_0000n);
+    expect(result("r0 = 0x8000000000000000 ll\nr1 = -1\nr0 s%= r1\nexit")).toBe(0n);
+  });
+});
