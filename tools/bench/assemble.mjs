@@ -7,7 +7,7 @@ export function run() {
   const text = mixed(60_000);
   const program = assemble(text);
   return [
-    rate("60k", "insns", program.insns.length, () => assemble(text), 3),
-    rate("60k-print", "insns", program.insns.length, () => formatProgram(program), 3),
+    rate("60k", "insns", program.insns.length, () => assemble(text)),
+    rate("60k-print", "insns", program.insns.length, () => formatProgram(program)),
   ];
 }

@@ -1,11 +1,11 @@
-// How every benchmark measures: the minimum of several runs, since the machines are noisy and noise only adds.
+// How every benchmark measures: the minimum of many runs, since the machines are noisy and noise only adds.
 
-/** Seconds of the fastest of `runs` calls of `work`, after one that is not counted. */
-export function seconds(work, runs = 7) {
-  work();
+/** Seconds of the fastest call of `work` among those of the next `time` seconds, the first of which warm the compiler up. */
+export function seconds(work, time = 2) {
+  const end = process.hrtime.bigint() + BigInt(time * 1e9);
   let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < runs; i++) {
-    const start = process.hrtime.bigint();
+  for (let start = 0n; start < end; ) {
+    start = process.hrtime.bigint();
     work();
     best = Math.min(best, Number(process.hrtime.bigint() - start) / 1e9);
   }
@@ -13,6 +13,6 @@ export function seconds(work, runs = 7) {
 }
 
 /** A result row for `count` things done in each call of `work`; `unit` names the thing. */
-export function rate(name, unit, count, work, runs) {
-  return { case: `${name}/${unit}-per-s`, value: Math.round(count / seconds(work, runs)), unit: `${unit}/s` };
+export function rate(name, unit, count, work) {
+  return { case: `${name}/${unit}-per-s`, value: Math.round(count / seconds(work)), unit: `${unit}/s` };
 }

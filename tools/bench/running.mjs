@@ -19,7 +19,7 @@ export function running(engine, unit) {
         if (result.stop.kind !== "returned") throw new Error(JSON.stringify(result.stop));
         executed += result.executed;
       }
-    }, 5);
+    });
     program.release();
     results.push({ case: `${name}/${unit}-per-s`, value: Math.round(executed / time), unit: `${unit}/s` });
   }
