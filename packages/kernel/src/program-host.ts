@@ -18,6 +18,7 @@ import {
 import { CONTEXTS } from "./context/registry.ts";
 import type { HelperSite } from "./helpers/helper.ts";
 import { helperRow } from "./helpers/registry.ts";
+import { packetLoad } from "./helpers/skb.ts";
 import type { Kernel, KernelFunction } from "./kernel.ts";
 import { ArrayMap } from "./maps/array.ts";
 import type { LiveMap } from "./maps/map.ts";
@@ -128,6 +129,7 @@ export class ProgramHost implements Host {
   function(symbol: HostSymbol): HostFunction {
     const kernel = this.#kernel;
     if (symbol.kind === "kfunc") return userFunction(kernel, kfuncOf(this.#program, symbol.index, this.#functions));
+    if (symbol.kind === "packet-load") return packetLoad(this.#site, symbol.size);
     if (symbol.kind !== "helper") throw new BpfError("unknown-symbol", `${symbol.kind} of '${this.#program.name}'`);
     const own = this.#functions.helpers.get(symbol.id);
     if (own !== undefined) return userFunction(kernel, own);
