@@ -1,0 +1,178 @@
+// The instruction table: rows read as in the RISC-V Unprivileged ISA manual, "RV32/64G Instruction Set Listings" and chapters C and Zc*.
+
+/**
+ * Every instruction the encoder, decoder and CPU know: RV64I, M, A, Zifencei, Zba, Zbb without counting, Zacas and C. `bits` is the
+ * listing's row, the highest bit first; `asm` the assembler's syntax. `not` holds the values of a field that belong to another row or
+ * to none. A compressed row names what it stands for in `is`, with fixed registers by number; that gives its meaning and its listing.
+ */
+// biome-ignore format: one row per instruction, columns as in the manual
+export const INSNS = {
+  // RV32I
+  lui:          { bits: "imm[31:12] rd 0110111",                              asm: "lui rd, imm" },
+  auipc:        { bits: "imm[31:12] rd 0010111",                              asm: "auipc rd, imm" },
+  jal:          { bits: "imm[20|10:1|11|19:12] rd 1101111",                   asm: "jal rd, imm" },
+  jalr:         { bits: "imm[11:0] rs1 000 rd 1100111",                       asm: "jalr rd, imm(rs1)" },
+  beq:          { bits: "imm[12|10:5] rs2 rs1 000 imm[4:1|11] 1100011",       asm: "beq rs1, rs2, imm" },
+  bne:          { bits: "imm[12|10:5] rs2 rs1 001 imm[4:1|11] 1100011",       asm: "bne rs1, rs2, imm" },
+  blt:          { bits: "imm[12|10:5] rs2 rs1 100 imm[4:1|11] 1100011",       asm: "blt rs1, rs2, imm" },
+  bge:          { bits: "imm[12|10:5] rs2 rs1 101 imm[4:1|11] 1100011",       asm: "bge rs1, rs2, imm" },
+  bltu:         { bits: "imm[12|10:5] rs2 rs1 110 imm[4:1|11] 1100011",       asm: "bltu rs1, rs2, imm" },
+  bgeu:         { bits: "imm[12|10:5] rs2 rs1 111 imm[4:1|11] 1100011",       asm: "bgeu rs1, rs2, imm" },
+  lb:           { bits: "imm[11:0] rs1 000 rd 0000011",                       asm: "lb rd, imm(rs1)" },
+  lh:           { bits: "imm[11:0] rs1 001 rd 0000011",                       asm: "lh rd, imm(rs1)" },
+  lw:           { bits: "imm[11:0] rs1 010 rd 0000011",                       asm: "lw rd, imm(rs1)" },
+  lbu:          { bits: "imm[11:0] rs1 100 rd 0000011",                       asm: "lbu rd, imm(rs1)" },
+  lhu:          { bits: "imm[11:0] rs1 101 rd 0000011",                       asm: "lhu rd, imm(rs1)" },
+  sb:           { bits: "imm[11:5] rs2 rs1 000 imm[4:0] 0100011",             asm: "sb rs2, imm(rs1)" },
+  sh:           { bits: "imm[11:5] rs2 rs1 001 imm[4:0] 0100011",             asm: "sh rs2, imm(rs1)" },
+  sw:           { bits: "imm[11:5] rs2 rs1 010 imm[4:0] 0100011",             asm: "sw rs2, imm(rs1)" },
+  addi:         { bits: "imm[11:0] rs1 000 rd 0010011",                       asm: "addi rd, rs1, imm" },
+  slti:         { bits: "imm[11:0] rs1 010 rd 0010011",                       asm: "slti rd, rs1, imm" },
+  sltiu:        { bits: "imm[11:0] rs1 011 rd 0010011",                       asm: "sltiu rd, rs1, imm" },
+  xori:         { bits: "imm[11:0] rs1 100 rd 0010011",                       asm: "xori rd, rs1, imm" },
+  ori:          { bits: "imm[11:0] rs1 110 rd 0010011",                       asm: "ori rd, rs1, imm" },
+  andi:         { bits: "imm[11:0] rs1 111 rd 0010011",                       asm: "andi rd, rs1, imm" },
+  add:          { bits: "0000000 rs2 rs1 000 rd 0110011",                     asm: "add rd, rs1, rs2" },
+  sub:          { bits: "0100000 rs2 rs1 000 rd 0110011",                     asm: "sub rd, rs1, rs2" },
+  sll:          { bits: "0000000 rs2 rs1 001 rd 0110011",                     asm: "sll rd, rs1, rs2" },
+  slt:          { bits: "0000000 rs2 rs1 010 rd 0110011",                     asm: "slt rd, rs1, rs2" },
+  sltu:         { bits: "0000000 rs2 rs1 011 rd 0110011",                     asm: "sltu rd, rs1, rs2" },
+  xor:          { bits: "0000000 rs2 rs1 100 rd 0110011",                     asm: "xor rd, rs1, rs2" },
+  srl:          { bits: "0000000 rs2 rs1 101 rd 0110011",                     asm: "srl rd, rs1, rs2" },
+  sra:          { bits: "0100000 rs2 rs1 101 rd 0110011",                     asm: "sra rd, rs1, rs2" },
+  or:           { bits: "0000000 rs2 rs1 110 rd 0110011",                     asm: "or rd, rs1, rs2" },
+  and:          { bits: "0000000 rs2 rs1 111 rd 0110011",                     asm: "and rd, rs1, rs2" },
+  fence:        { bits: "0000 pred succ 00000 000 00000 0001111",             asm: "fence pred, succ" },
+  fence_tso:    { bits: "1000 0011 0011 00000 000 00000 0001111",             asm: "fence.tso" },
+  ecall:        { bits: "000000000000 00000 000 00000 1110011",               asm: "ecall" },
+  ebreak:       { bits: "000000000001 00000 000 00000 1110011",               asm: "ebreak" },
+  // RV64I
+  lwu:          { bits: "imm[11:0] rs1 110 rd 0000011",                       asm: "lwu rd, imm(rs1)" },
+  ld:           { bits: "imm[11:0] rs1 011 rd 0000011",                       asm: "ld rd, imm(rs1)" },
+  sd:           { bits: "imm[11:5] rs2 rs1 011 imm[4:0] 0100011",             asm: "sd rs2, imm(rs1)" },
+  slli:         { bits: "000000 shamt[5:0] rs1 001 rd 0010011",               asm: "slli rd, rs1, shamt" },
+  srli:         { bits: "000000 shamt[5:0] rs1 101 rd 0010011",               asm: "srli rd, rs1, shamt" },
+  srai:         { bits: "010000 shamt[5:0] rs1 101 rd 0010011",               asm: "srai rd, rs1, shamt" },
+  addiw:        { bits: "imm[11:0] rs1 000 rd 0011011",                       asm: "addiw rd, rs1, imm" },
+  slliw:        { bits: "0000000 shamt[4:0] rs1 001 rd 0011011",              asm: "slliw rd, rs1, shamt" },
+  srliw:        { bits: "0000000 shamt[4:0] rs1 101 rd 0011011",              asm: "srliw rd, rs1, shamt" },
+  sraiw:        { bits: "0100000 shamt[4:0] rs1 101 rd 0011011",              asm: "sraiw rd, rs1, shamt" },
+  addw:         { bits: "0000000 rs2 rs1 000 rd 0111011",                     asm: "addw rd, rs1, rs2" },
+  subw:         { bits: "0100000 rs2 rs1 000 rd 0111011",                     asm: "subw rd, rs1, rs2" },
+  sllw:         { bits: "0000000 rs2 rs1 001 rd 0111011",                     asm: "sllw rd, rs1, rs2" },
+  srlw:         { bits: "0000000 rs2 rs1 101 rd 0111011",                     asm: "srlw rd, rs1, rs2" },
+  sraw:         { bits: "0100000 rs2 rs1 101 rd 0111011",                     asm: "sraw rd, rs1, rs2" },
+  // Zifencei
+  fence_i:      { bits: "000000000000 00000 001 00000 0001111",               asm: "fence.i" },
+  // Zicsr: the one that the assembler writes for code never to be reached
+  unimp:        { bits: "110000000000 00000 001 00000 1110011",               asm: "unimp" },
+  // RV32M and RV64M
+  mul:          { bits: "0000001 rs2 rs1 000 rd 0110011",                     asm: "mul rd, rs1, rs2" },
+  mulh:         { bits: "0000001 rs2 rs1 001 rd 0110011",                     asm: "mulh rd, rs1, rs2" },
+  mulhsu:       { bits: "0000001 rs2 rs1 010 rd 0110011",                     asm: "mulhsu rd, rs1, rs2" },
+  mulhu:        { bits: "0000001 rs2 rs1 011 rd 0110011",                     asm: "mulhu rd, rs1, rs2" },
+  div:          { bits: "0000001 rs2 rs1 100 rd 0110011",                     asm: "div rd, rs1, rs2" },
+  divu:         { bits: "0000001 rs2 rs1 101 rd 0110011",                     asm: "divu rd, rs1, rs2" },
+  rem:          { bits: "0000001 rs2 rs1 110 rd 0110011",                     asm: "rem rd, rs1, rs2" },
+  remu:         { bits: "0000001 rs2 rs1 111 rd 0110011",                     asm: "remu rd, rs1, rs2" },
+  mulw:         { bits: "0000001 rs2 rs1 000 rd 0111011",                     asm: "mulw rd, rs1, rs2" },
+  divw:         { bits: "0000001 rs2 rs1 100 rd 0111011",                     asm: "divw rd, rs1, rs2" },
+  divuw:        { bits: "0000001 rs2 rs1 101 rd 0111011",                     asm: "divuw rd, rs1, rs2" },
+  remw:         { bits: "0000001 rs2 rs1 110 rd 0111011",                     asm: "remw rd, rs1, rs2" },
+  remuw:        { bits: "0000001 rs2 rs1 111 rd 0111011",                     asm: "remuw rd, rs1, rs2" },
+  // RV32A and RV64A, without minimum and maximum
+  lr_w:         { bits: "00010 aq rl 00000 rs1 010 rd 0101111",               asm: "lr.w rd, (rs1)" },
+  sc_w:         { bits: "00011 aq rl rs2 rs1 010 rd 0101111",                 asm: "sc.w rd, rs2, (rs1)" },
+  amoswap_w:    { bits: "00001 aq rl rs2 rs1 010 rd 0101111",                 asm: "amoswap.w rd, rs2, (rs1)" },
+  amoadd_w:     { bits: "00000 aq rl rs2 rs1 010 rd 0101111",                 asm: "amoadd.w rd, rs2, (rs1)" },
+  amoxor_w:     { bits: "00100 aq rl rs2 rs1 010 rd 0101111",                 asm: "amoxor.w rd, rs2, (rs1)" },
+  amoand_w:     { bits: "01100 aq rl rs2 rs1 010 rd 0101111",                 asm: "amoand.w rd, rs2, (rs1)" },
+  amoor_w:      { bits: "01000 aq rl rs2 rs1 010 rd 0101111",                 asm: "amoor.w rd, rs2, (rs1)" },
+  lr_d:         { bits: "00010 aq rl 00000 rs1 011 rd 0101111",               asm: "lr.d rd, (rs1)" },
+  sc_d:         { bits: "00011 aq rl rs2 rs1 011 rd 0101111",                 asm: "sc.d rd, rs2, (rs1)" },
+  amoswap_d:    { bits: "00001 aq rl rs2 rs1 011 rd 0101111",                 asm: "amoswap.d rd, rs2, (rs1)" },
+  amoadd_d:     { bits: "00000 aq rl rs2 rs1 011 rd 0101111",                 asm: "amoadd.d rd, rs2, (rs1)" },
+  amoxor_d:     { bits: "00100 aq rl rs2 rs1 011 rd 0101111",                 asm: "amoxor.d rd, rs2, (rs1)" },
+  amoand_d:     { bits: "01100 aq rl rs2 rs1 011 rd 0101111",                 asm: "amoand.d rd, rs2, (rs1)" },
+  amoor_d:      { bits: "01000 aq rl rs2 rs1 011 rd 0101111",                 asm: "amoor.d rd, rs2, (rs1)" },
+  // Zacas
+  amocas_w:     { bits: "00101 aq rl rs2 rs1 010 rd 0101111",                 asm: "amocas.w rd, rs2, (rs1)" },
+  amocas_d:     { bits: "00101 aq rl rs2 rs1 011 rd 0101111",                 asm: "amocas.d rd, rs2, (rs1)" },
+  // Zba
+  sh1add:       { bits: "0010000 rs2 rs1 010 rd 0110011",                     asm: "sh1add rd, rs1, rs2" },
+  sh2add:       { bits: "0010000 rs2 rs1 100 rd 0110011",                     asm: "sh2add rd, rs1, rs2" },
+  sh3add:       { bits: "0010000 rs2 rs1 110 rd 0110011",                     asm: "sh3add rd, rs1, rs2" },
+  add_uw:       { bits: "0000100 rs2 rs1 000 rd 0111011",                     asm: "add.uw rd, rs1, rs2" },
+  sh1add_uw:    { bits: "0010000 rs2 rs1 010 rd 0111011",                     asm: "sh1add.uw rd, rs1, rs2" },
+  sh2add_uw:    { bits: "0010000 rs2 rs1 100 rd 0111011",                     asm: "sh2add.uw rd, rs1, rs2" },
+  sh3add_uw:    { bits: "0010000 rs2 rs1 110 rd 0111011",                     asm: "sh3add.uw rd, rs1, rs2" },
+  slli_uw:      { bits: "000010 shamt[5:0] rs1 001 rd 0011011",               asm: "slli.uw rd, rs1, shamt" },
+  // Zbb
+  andn:         { bits: "0100000 rs2 rs1 111 rd 0110011",                     asm: "andn rd, rs1, rs2" },
+  orn:          { bits: "0100000 rs2 rs1 110 rd 0110011",                     asm: "orn rd, rs1, rs2" },
+  xnor:         { bits: "0100000 rs2 rs1 100 rd 0110011",                     asm: "xnor rd, rs1, rs2" },
+  max:          { bits: "0000101 rs2 rs1 110 rd 0110011",                     asm: "max rd, rs1, rs2" },
+  maxu:         { bits: "0000101 rs2 rs1 111 rd 0110011",                     asm: "maxu rd, rs1, rs2" },
+  min:          { bits: "0000101 rs2 rs1 100 rd 0110011",                     asm: "min rd, rs1, rs2" },
+  minu:         { bits: "0000101 rs2 rs1 101 rd 0110011",                     asm: "minu rd, rs1, rs2" },
+  sext_b:       { bits: "0110000 00100 rs1 001 rd 0010011",                   asm: "sext.b rd, rs1" },
+  sext_h:       { bits: "0110000 00101 rs1 001 rd 0010011",                   asm: "sext.h rd, rs1" },
+  zext_h:       { bits: "0000100 00000 rs1 100 rd 0111011",                   asm: "zext.h rd, rs1" },
+  rol:          { bits: "0110000 rs2 rs1 001 rd 0110011",                     asm: "rol rd, rs1, rs2" },
+  ror:          { bits: "0110000 rs2 rs1 101 rd 0110011",                     asm: "ror rd, rs1, rs2" },
+  rori:         { bits: "011000 shamt[5:0] rs1 101 rd 0010011",               asm: "rori rd, rs1, shamt" },
+  rolw:         { bits: "0110000 rs2 rs1 001 rd 0111011",                     asm: "rolw rd, rs1, rs2" },
+  rorw:         { bits: "0110000 rs2 rs1 101 rd 0111011",                     asm: "rorw rd, rs1, rs2" },
+  roriw:        { bits: "0110000 shamt[4:0] rs1 101 rd 0011011",              asm: "roriw rd, rs1, shamt" },
+  rev8:         { bits: "011010 111000 rs1 101 rd 0010011",                   asm: "rev8 rd, rs1" },
+  // C, quadrant 0
+  c_unimp:      { bits: "000 00000000000 00",                                 asm: "c.unimp",                     is: "unimp" },
+  c_addi4spn:   { bits: "000 uimm[5:4|9:6|2|3] rd' 00",                       asm: "c.addi4spn rd', sp, uimm",    is: "addi rd', 2, uimm", not: { uimm: [0] } },
+  c_lw:         { bits: "010 uimm[5:3] rs1' uimm[2|6] rd' 00",                asm: "c.lw rd', uimm(rs1')",        is: "lw rd', uimm(rs1')" },
+  c_ld:         { bits: "011 uimm[5:3] rs1' uimm[7:6] rd' 00",                asm: "c.ld rd', uimm(rs1')",        is: "ld rd', uimm(rs1')" },
+  c_sw:         { bits: "110 uimm[5:3] rs1' uimm[2|6] rs2' 00",               asm: "c.sw rs2', uimm(rs1')",       is: "sw rs2', uimm(rs1')" },
+  c_sd:         { bits: "111 uimm[5:3] rs1' uimm[7:6] rs2' 00",               asm: "c.sd rs2', uimm(rs1')",       is: "sd rs2', uimm(rs1')" },
+  // C, quadrant 1
+  c_nop:        { bits: "000 0 00000 00000 01",                               asm: "c.nop",                       is: "addi 0, 0, 0" },
+  c_nop_hint:   { bits: "000 imm[5] 00000 imm[4:0] 01",                       asm: "c.nop imm",                   is: "addi 0, 0, imm", not: { imm: [0] } },
+  c_addi:       { bits: "000 imm[5] rd imm[4:0] 01",                          asm: "c.addi rd, imm",              is: "addi rd, rd, imm", not: { rd: [0] } },
+  c_addiw:      { bits: "001 imm[5] rd imm[4:0] 01",                          asm: "c.addiw rd, imm",             is: "addiw rd, rd, imm", not: { rd: [0] } },
+  c_li:         { bits: "010 imm[5] rd imm[4:0] 01",                          asm: "c.li rd, imm",                is: "addi rd, 0, imm" },
+  c_addi16sp:   { bits: "011 imm[9] 00010 imm[4|6|8:7|5] 01",                 asm: "c.addi16sp sp, imm",          is: "addi 2, 2, imm", not: { imm: [0] } },
+  c_lui:        { bits: "011 imm[17] rd imm[16:12] 01",                       asm: "c.lui rd, imm",               is: "lui rd, imm", not: { rd: [2], imm: [0] } },
+  c_srli:       { bits: "100 shamt[5] 00 rd' shamt[4:0] 01",                  asm: "c.srli rd', shamt",           is: "srli rd', rd', shamt" },
+  c_srai:       { bits: "100 shamt[5] 01 rd' shamt[4:0] 01",                  asm: "c.srai rd', shamt",           is: "srai rd', rd', shamt" },
+  c_andi:       { bits: "100 imm[5] 10 rd' imm[4:0] 01",                      asm: "c.andi rd', imm",             is: "andi rd', rd', imm" },
+  c_sub:        { bits: "100 0 11 rd' 00 rs2' 01",                            asm: "c.sub rd', rs2'",             is: "sub rd', rd', rs2'" },
+  c_xor:        { bits: "100 0 11 rd' 01 rs2' 01",                            asm: "c.xor rd', rs2'",             is: "xor rd', rd', rs2'" },
+  c_or:         { bits: "100 0 11 rd' 10 rs2' 01",                            asm: "c.or rd', rs2'",              is: "or rd', rd', rs2'" },
+  c_and:        { bits: "100 0 11 rd' 11 rs2' 01",                            asm: "c.and rd', rs2'",             is: "and rd', rd', rs2'" },
+  c_subw:       { bits: "100 1 11 rd' 00 rs2' 01",                            asm: "c.subw rd', rs2'",            is: "subw rd', rd', rs2'" },
+  c_addw:       { bits: "100 1 11 rd' 01 rs2' 01",                            asm: "c.addw rd', rs2'",            is: "addw rd', rd', rs2'" },
+  c_j:          { bits: "101 imm[11|4|9:8|10|6|7|3:1|5] 01",                  asm: "c.j imm",                     is: "jal 0, imm" },
+  c_beqz:       { bits: "110 imm[8|4:3] rs1' imm[7:6|2:1|5] 01",              asm: "c.beqz rs1', imm",            is: "beq rs1', 0, imm" },
+  c_bnez:       { bits: "111 imm[8|4:3] rs1' imm[7:6|2:1|5] 01",              asm: "c.bnez rs1', imm",            is: "bne rs1', 0, imm" },
+  // C, quadrant 2
+  c_slli:       { bits: "000 shamt[5] rd shamt[4:0] 10",                      asm: "c.slli rd, shamt",            is: "slli rd, rd, shamt" },
+  c_lwsp:       { bits: "010 uimm[5] rd uimm[4:2|7:6] 10",                    asm: "c.lwsp rd, uimm(sp)",         is: "lw rd, uimm(2)", not: { rd: [0] } },
+  c_ldsp:       { bits: "011 uimm[5] rd uimm[4:3|8:6] 10",                    asm: "c.ldsp rd, uimm(sp)",         is: "ld rd, uimm(2)", not: { rd: [0] } },
+  c_jr:         { bits: "100 0 rs1 00000 10",                                 asm: "c.jr rs1",                    is: "jalr 0, 0(rs1)", not: { rs1: [0] } },
+  c_mv:         { bits: "100 0 rd rs2 10",                                    asm: "c.mv rd, rs2",                is: "addi rd, rs2, 0", not: { rs2: [0] } },
+  c_ebreak:     { bits: "100 1 00000 00000 10",                               asm: "c.ebreak",                    is: "ebreak" },
+  c_jalr:       { bits: "100 1 rs1 00000 10",                                 asm: "c.jalr rs1",                  is: "jalr 1, 0(rs1)", not: { rs1: [0] } },
+  c_add:        { bits: "100 1 rd rs2 10",                                    asm: "c.add rd, rs2",               is: "add rd, rd, rs2", not: { rs2: [0] } },
+  c_swsp:       { bits: "110 uimm[5:2|7:6] rs2 10",                           asm: "c.swsp rs2, uimm(sp)",        is: "sw rs2, uimm(2)" },
+  c_sdsp:       { bits: "111 uimm[5:3|8:6] rs2 10",                           asm: "c.sdsp rs2, uimm(sp)",        is: "sd rs2, uimm(2)" },
+} as const;
+
+/** Key of a row. */
+export type Op = keyof typeof INSNS;
+
+/** The pattern string of a row. */
+export type Bits<K extends Op> = (typeof INSNS)[K]["bits"];
+
+/** Rows of 16 bits, which stand for others. */
+export type CompressedOp = { [K in Op]: (typeof INSNS)[K] extends { readonly is: string } ? K : never }[Op];
+
+/** Rows of 32 bits, which have a meaning of their own. */
+export type BaseOp = Exclude<Op, CompressedOp>;
