@@ -200,7 +200,7 @@ export { WriteJournal } from "./machine/journal.ts";
 export { Run, type RunOptions } from "./machine/run.ts";
 
 // isa/semantics.ts
-export { type Fields, MAY_GOTO, MAY_GOTO_BUDGET, type Meaning, SEMANTICS } from "./isa/semantics.ts";
+export { type Fields, MAY_GOTO, MAY_GOTO_PASSES, type Meaning, SEMANTICS } from "./isa/semantics.ts";
 
 // machine/frames.ts
 export type { LiveFrame } from "./machine/frames.ts";
@@ -278,7 +278,7 @@ export {
 export { jit } from "./jit/engine.ts";
 
 // jit/frame.ts
-export { type Frame, frameOf, MAY_GOTO_PASSES } from "./jit/frame.ts";
+export { type Frame, frameOf } from "./jit/frame.ts";
 
 // jit/relax.ts
 export {

@@ -26,8 +26,8 @@ export type Meaning = <V>(m: BpfOps<V>, f: Fields) => void;
 
 /** Number of the hidden register of a frame that counts down its `may_goto`s. */
 export const MAY_GOTO: 11 = 11;
-/** What {@link MAY_GOTO} holds when a frame begins. */
-export const MAY_GOTO_BUDGET: 0x80_0000n = 0x80_0000n;
+/** What {@link MAY_GOTO} holds when a frame begins: how often its `may_goto`s fall through, the kernel's BPF_MAX_LOOPS. */
+export const MAY_GOTO_PASSES = 0x80_0000;
 
 type Un = <V>(m: BpfOps<V>, a: V) => V;
 type Bin = <V>(m: BpfOps<V>, a: V, b: V) => V;

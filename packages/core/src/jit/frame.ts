@@ -14,9 +14,6 @@ export interface Frame {
   readonly hasCalls: boolean;
 }
 
-/** What a may_goto counter starts from: the jump is taken when so many passes are used up. */
-export const MAY_GOTO_PASSES = 0x80_0000;
-
 /** The frame of a subprogram. */
 export function frameOf(info: SubprogInfo): Frame {
   const { stackDepth, registers, hasCalls, hasMayGoto } = info;

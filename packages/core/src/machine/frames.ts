@@ -1,6 +1,6 @@
 // One invocation of a program in some reading: frames, calls to the host and back, steps. Every interpreting engine stands on it.
 import { BpfError, invariant } from "../errors.ts";
-import { MAY_GOTO, MAY_GOTO_BUDGET } from "../isa/semantics.ts";
+import { MAY_GOTO, MAY_GOTO_PASSES } from "../isa/semantics.ts";
 import type { Execution, GuestCall, HostFunction, StartOptions } from "./engine.ts";
 import { Fault, trapping } from "./fault.ts";
 import type { Loaded } from "./loaded.ts";
@@ -188,7 +188,7 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
     this.reading.frameEntered(low, base);
     for (const reg of [0, 6, 7, 8, 9]) this.#forget(reg);
     registers[FP] = this.reading.constant(base);
-    registers[MAY_GOTO] = this.reading.constant(MAY_GOTO_BUDGET);
+    registers[MAY_GOTO] = this.reading.constant(BigInt(MAY_GOTO_PASSES));
     this.reading.target = BigInt(start);
   }
 

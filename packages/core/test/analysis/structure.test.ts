@@ -50,7 +50,9 @@ describe("subprograms", () => {
 
   test("know whether they can pass time and leave for good", () => {
     const { subprogs } = of("may_goto +0\n call a\n exit\n a: call 12\n exit");
-    expect(subprogs.map(({ hasMayGoto, hasTailCall, tailCallReachable }) => [hasMayGoto, hasTailCall, tailCallReachable])).toEqual([
+    expect(
+      subprogs.map(({ hasMayGoto, hasTailCall, tailCallReachable }) => [hasMayGoto, hasTailCall, tailCallReachable]),
+    ).toEqual([
       [true, false, true],
       [false, true, true],
     ]);
@@ -87,7 +89,9 @@ describe("subprograms", () => {
 
 describe("marks", () => {
   test("tell starts, targets, subprograms and what can be reached", () => {
-    const { marks } = of("if r1 > 0 goto +3\n r1 = 5 ll\n goto +1\n r0 = 1\n exit\n r0 = 2\n exit\n unused: exit\n call unused");
+    const { marks } = of(
+      "if r1 > 0 goto +3\n r1 = 5 ll\n goto +1\n r0 = 1\n exit\n r0 = 2\n exit\n unused: exit\n call unused",
+    );
     const { START, TARGET, REACHABLE, SUBPROG } = Mark;
     expect([...marks]).toEqual([
       START | REACHABLE | SUBPROG,
@@ -123,13 +127,25 @@ describe("stack depth", () => {
     ["a pointer by subtraction", "r1 = r10\n r1 -= 40\n *(u32 *)(r1 + 0) = 0", 40],
     ["a pointer in a register of constants", "r2 = -48\n r1 = r10\n r1 += r2\n *(u32 *)(r1 + 0) = 0", 48],
     ["a pointer that a helper gets", "r2 = r10\n r2 += -40\n r1 = map[m]\n call map_lookup_elem", 40],
-    ["a pointer in a register that the helper does not take", "r3 = r10\n r3 += -40\n r1 = map[m]\n call map_lookup_elem", 0],
+    [
+      "a pointer in a register that the helper does not take",
+      "r3 = r10\n r3 += -40\n r1 = map[m]\n call map_lookup_elem",
+      0,
+    ],
     ["a pointer that an unknown helper gets", "r5 = r10\n r5 += -40\n call 4711", 40],
     ["a pointer that a subprogram gets", "r1 = r10\n r1 += -40\n call pc+1\n exit", 40],
     ["a pointer forgotten over a call", "r5 = r10\n r5 += -40\n call 5\n r1 = *(u8 *)(r5 + 0)", 0],
     ["a pointer kept over a call", "r6 = r10\n r6 += -40\n call 5\n r1 = *(u8 *)(r6 + 0)", 40],
-    ["either of two buffers", "r2 = r10\n r2 += -16\n if r1 > 5 goto +2\n r2 = r10\n r2 += -32\n *(u8 *)(r2 + 0) = 1", 32],
-    ["a pointer kept on the stack", "r2 = r10\n r2 += -64\n *(u64 *)(r10 - 8) = r2\n r3 = *(u64 *)(r10 - 8)\n *(u8 *)(r3 + 0) = 1", 64],
+    [
+      "either of two buffers",
+      "r2 = r10\n r2 += -16\n if r1 > 5 goto +2\n r2 = r10\n r2 += -32\n *(u8 *)(r2 + 0) = 1",
+      32,
+    ],
+    [
+      "a pointer kept on the stack",
+      "r2 = r10\n r2 += -64\n *(u64 *)(r10 - 8) = r2\n r3 = *(u64 *)(r10 - 8)\n *(u8 *)(r3 + 0) = 1",
+      64,
+    ],
     [
       "a pointer kept where a later turn of a loop finds it",
       "goto +3\n r3 = *(u64 *)(r10 - 8)\n *(u8 *)(r3 + 0) = 1\n exit\n r2 = r10\n r2 += -64\n *(u64 *)(r10 - 8) = r2\n goto -7",
@@ -139,11 +155,23 @@ describe("stack depth", () => {
     ["a masked index", "r1 &= 7\n r2 = r10\n r2 += -64\n r2 += r1\n *(u8 *)(r2 + 0) = 1", 64],
     ["a masked index with the buffer in the offset", "r1 &= 7\n r2 = r10\n r2 += r1\n *(u8 *)(r2 - 64) = 1", 64],
     ["an index that was compared", "r2 = r10\n if r1 > 31 goto +2\n r2 += r1\n *(u8 *)(r2 - 32) = 1\n r0 = 0", 32],
-    ["an index that was compared the other way", "r2 = r10\n if r1 < 31 goto +1\n exit\n r2 += r1\n *(u8 *)(r2 - 32) = 1", 32],
+    [
+      "an index that was compared the other way",
+      "r2 = r10\n if r1 < 31 goto +1\n exit\n r2 += r1\n *(u8 *)(r2 - 32) = 1",
+      32,
+    ],
     ["a 32-bit index", "w1 = w1\n if w1 s> 31 goto +3\n r2 = r10\n r2 += r1\n *(u8 *)(r2 - 32) = 1", 32],
     ["an index read from a byte", "r3 = *(u8 *)(r1 + 0)\n r3 <<= 3\n r2 = r10\n r2 += r3\n *(u8 *)(r2 - 128) = 1", 128],
-    ["a loop that counts", "r3 = 0\n r2 = r10\n r2 += -64\n r2 += r3\n *(u8 *)(r2 + 0) = 1\n r3 += 1\n if r3 != 64 goto -6", 64],
-    ["a loop that moves a pointer up", "r2 = r10\n r2 += -64\n *(u8 *)(r2 + 0) = 1\n r2 += 1\n if r2 != r10 goto -3", 64],
+    [
+      "a loop that counts",
+      "r3 = 0\n r2 = r10\n r2 += -64\n r2 += r3\n *(u8 *)(r2 + 0) = 1\n r3 += 1\n if r3 != 64 goto -6",
+      64,
+    ],
+    [
+      "a loop that moves a pointer up",
+      "r2 = r10\n r2 += -64\n *(u8 *)(r2 + 0) = 1\n r2 += 1\n if r2 != r10 goto -3",
+      64,
+    ],
     ["a loop that moves a pointer down", "r2 = r10\n r2 += -8\n *(u8 *)(r2 + 0) = 1\n if r1 != r2 goto -3", 512],
     ["an index nobody knows", "r2 = r10\n r2 += r1\n *(u8 *)(r2 - 32) = 1", 512],
     ["an index that can be negative", "r1 = (s8)r1\n r2 = r10\n r2 += r1\n *(u8 *)(r2 - 32) = 1", 160],
@@ -177,7 +205,8 @@ describe("cost", () => {
   const work = (text: string): number => of(text).work / assemble(text).insns.length;
 
   test("is a few visits an instruction, at any size", () => {
-    const straight = (n: number): string => `${"r2 = r10\n r2 += -8\n *(u64 *)(r2 + 0) = r1\n r3 = *(u64 *)(r10 - 8)\n".repeat(n)}exit`;
+    const straight = (n: number): string =>
+      `${"r2 = r10\n r2 += -8\n *(u64 *)(r2 + 0) = r1\n r3 = *(u64 *)(r10 - 8)\n".repeat(n)}exit`;
     const joined = (n: number): string => `${"if r1 > 5 goto out\n r2 += 1\n".repeat(n)}out: exit`;
     const loops = (n: number): string => `${"r3 += 1\n r2 += r3\n if r2 < 64 goto -3\n".repeat(n)}exit`;
     const calls = (n: number): string => `${"call a\n".repeat(n)}exit\n${"a: exit"}`;

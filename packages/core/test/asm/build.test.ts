@@ -29,7 +29,22 @@ function textOf(...items: Item[]): string[] {
   return texts;
 }
 
-const ALU = ["add", "sub", "mul", "or", "and", "xor", "div", "sdiv", "mod", "smod", "lsh", "rsh", "arsh", "mov"] as const;
+const ALU = [
+  "add",
+  "sub",
+  "mul",
+  "or",
+  "and",
+  "xor",
+  "div",
+  "sdiv",
+  "mod",
+  "smod",
+  "lsh",
+  "rsh",
+  "arsh",
+  "mov",
+] as const;
 const JUMPS = ["jeq", "jne", "jgt", "jge", "jlt", "jle", "jsgt", "jsge", "jslt", "jsle", "jset"] as const;
 const ATOMICS = [
   bpf.atomicAdd,
@@ -45,14 +60,34 @@ const ATOMICS = [
 ];
 const named = { ...bpf };
 const EVERYTHING: BuiltInsn[] = [
-  ...ALU.flatMap((name) => [named[`${name}64`](r1, 5), named[`${name}64`](r1, r2), named[`${name}32`](r1, 5), named[`${name}32`](r1, r2)]),
-  ...JUMPS.flatMap((name) => [named[name](r1, 5, 1), named[name](r1, r2, 1), named[`${name}32`](r1, 5, 1), named[`${name}32`](r1, r2, 1)]),
+  ...ALU.flatMap((name) => [
+    named[`${name}64`](r1, 5),
+    named[`${name}64`](r1, r2),
+    named[`${name}32`](r1, 5),
+    named[`${name}32`](r1, r2),
+  ]),
+  ...JUMPS.flatMap((name) => [
+    named[name](r1, 5, 1),
+    named[name](r1, r2, 1),
+    named[`${name}32`](r1, 5, 1),
+    named[`${name}32`](r1, r2, 1),
+  ]),
   ...ATOMICS.flatMap((atomic) => [atomic("u32", r1, 0, r2), atomic("u64", r1, 0, r2)]),
   ...([8, 16, 32] as const).map((bits) => bpf.movsx64(r1, r2, bits)),
   ...([8, 16] as const).map((bits) => bpf.movsx32(r1, r2, bits)),
-  ...[bpf.neg64, bpf.neg32, bpf.le16, bpf.le32, bpf.le64, bpf.be16, bpf.be32, bpf.be64, bpf.bswap16, bpf.bswap32, bpf.bswap64].map(
-    (unary) => unary(r1),
-  ),
+  ...[
+    bpf.neg64,
+    bpf.neg32,
+    bpf.le16,
+    bpf.le32,
+    bpf.le64,
+    bpf.be16,
+    bpf.be32,
+    bpf.be64,
+    bpf.bswap16,
+    bpf.bswap32,
+    bpf.bswap64,
+  ].map((unary) => unary(r1)),
   ...(["u8", "u16", "u32", "u64", "s8", "s16", "s32"] as const).map((size) => bpf.load(size, r1, r2, 4)),
   ...(["u8", "u16", "u32", "u64"] as const).flatMap((size) => [
     bpf.store(size, r1, 4, r2),
@@ -152,7 +187,9 @@ test("labels are values or names, lists nest, subprograms are called by either",
     bpf.exit(),
   ]);
   expect(program.subprogs.map(({ name, start }) => `${start} ${name}`)).toEqual(["0 main", "7 twice", "8 thrice"]);
-  expect([program.insns.off(2), program.insns.imm(3), program.insns.imm(4), program.insns.off(5)]).toEqual([-2, 3, 3, 0]);
+  expect([program.insns.off(2), program.insns.imm(3), program.insns.imm(4), program.insns.off(5)]).toEqual([
+    -2, 3, 3, 0,
+  ]);
 });
 
 describe("refusals", () => {

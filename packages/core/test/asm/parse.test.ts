@@ -11,7 +11,10 @@ const map = (name: string): NonNullable<AssembleOptions["maps"]>[number] => ({
   maxEntries: 16,
   flags: 0,
 });
-const OPTIONS: AssembleOptions = { maps: [map("counts"), map(".rodata")], kfuncs: ["bpf_dynptr_from_skb", "bpf_rcu_read_lock"] };
+const OPTIONS: AssembleOptions = {
+  maps: [map("counts"), map(".rodata")],
+  kfuncs: ["bpf_dynptr_from_skb", "bpf_rcu_read_lock"],
+};
 
 /** What a text stands for, in this library's own spelling. */
 function meaning(text: string, options: AssembleOptions = OPTIONS): string {
@@ -21,7 +24,9 @@ function meaning(text: string, options: AssembleOptions = OPTIONS): string {
 
 function refusal(text: string, options: AssembleOptions = OPTIONS): string {
   const result = tryAssemble(text, options);
-  return result.ok ? `accepted: ${printInsn(result.program.insns, 0)}` : `${result.error.code}: ${result.error.message}`;
+  return result.ok
+    ? `accepted: ${printInsn(result.program.insns, 0)}`
+    : `${result.error.code}: ${result.error.message}`;
 }
 
 describe("spellings", () => {
@@ -117,7 +122,9 @@ describe("labels and subprograms", () => {
   });
 
   test("a label that is called or taken the address of begins a subprogram", () => {
-    const { subprogs, name } = assemble("call a\n r2 = b ll\n r2 = subprog[c]\n exit\na: exit\nb: exit\nc: exit\nnot_one: exit");
+    const { subprogs, name } = assemble(
+      "call a\n r2 = b ll\n r2 = subprog[c]\n exit\na: exit\nb: exit\nc: exit\nnot_one: exit",
+    );
     expect(subprogs.map((each) => `${each.start} ${each.name}`)).toEqual(["0 main", "6 a", "7 b", "8 c"]);
     expect(name).toBe("main");
   });

@@ -13,7 +13,9 @@ function fromHex(hex: string): Insns {
 
 describe("the llvm dialect", () => {
   const printed = (options: { hex: boolean }): string[] =>
-    LLVM.map(([bytes]) => `${bytes} ${printInsn(fromHex(bytes), 0, { dialect: "llvm", ...options }).replace("\t", " ")}`);
+    LLVM.map(
+      ([bytes]) => `${bytes} ${printInsn(fromHex(bytes), 0, { dialect: "llvm", ...options }).replace("\t", " ")}`,
+    );
 
   test("is llvm-objdump's text", () => {
     expect(LLVM.length).toBeGreaterThan(500);
@@ -25,9 +27,12 @@ describe("the llvm dialect", () => {
   });
 
   test("lays a listing out as llvm-objdump -d does", () => {
-    const text = formatProgram(assemble("entry:\n r1 = 0x1122334455667788 ll\n if r1 > 5 goto +1\n call sub\n exit\nsub:\n exit"), {
-      dialect: "llvm",
-    });
+    const text = formatProgram(
+      assemble("entry:\n r1 = 0x1122334455667788 ll\n if r1 > 5 goto +1\n call sub\n exit\nsub:\n exit"),
+      {
+        dialect: "llvm",
+      },
+    );
     expect(text).toMatchInlineSnapshot(`
       "0000000000000000 <entry>:
              0:	18 01 00 00 88 77 66 55 00 00 00 00 44 33 22 11	r1 = 0x1122334455667788 ll

@@ -1,13 +1,35 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { assemble, DIALECTS, type Dialect, formatProgram, Insns, OPS, opAt, type Program, printInsn, printWidth } from "../../src/index.ts";
+import {
+  assemble,
+  DIALECTS,
+  type Dialect,
+  formatProgram,
+  Insns,
+  OPS,
+  opAt,
+  type Program,
+  printInsn,
+  printWidth,
+} from "../../src/index.ts";
 import { anyInsn } from "../support/arbitrary-insns.ts";
 
 /** Texts that say less than the instruction: llvm's calls all read `call N`. */
-const SILENT: Readonly<Record<Dialect, readonly string[]>> = { bpfkit: [], kernel: [], llvm: ["call_subprog", "call_kfunc"] };
+const SILENT: Readonly<Record<Dialect, readonly string[]>> = {
+  bpfkit: [],
+  kernel: [],
+  llvm: ["call_subprog", "call_kfunc"],
+};
 
 function programOf(insns: Insns, kfuncs: readonly string[] = []): Program {
-  const map = (name: string): Program["maps"][number] => ({ name, type: 1, keySize: 4, valueSize: 4, maxEntries: 1, flags: 0 });
+  const map = (name: string): Program["maps"][number] => ({
+    name,
+    type: 1,
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 1,
+    flags: 0,
+  });
   const maps = ["counts", ".rodata", "idx", "counts", "with space"].map(map);
   return { name: "test", type: "xdp", license: "GPL", insns, subprogs: [{ name: "test", start: 0 }], maps, kfuncs };
 }
@@ -41,7 +63,9 @@ describe.each(DIALECTS)("in the %s dialect", (dialect) => {
 });
 
 const anyOp = fc.constantFrom(...OPS);
-const anyCode = fc.array(anyOp.chain(anyInsn), { minLength: 1, maxLength: 30 }).map((words) => new Insns(Int32Array.from(words.flat())));
+const anyCode = fc
+  .array(anyOp.chain(anyInsn), { minLength: 1, maxLength: 30 })
+  .map((words) => new Insns(Int32Array.from(words.flat())));
 
 describe("a listing", () => {
   test.each([{}, { labels: true }, { raw: true }, { slots: false }, { dialect: "kernel" }] as const)(

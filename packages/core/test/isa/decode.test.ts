@@ -1,6 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { INSNS, type InsnRow, Insns, KINDS, kindOf, OPS, opAt, packWord, registersOf, reservedFieldOf } from "../../src/index.ts";
+import {
+  INSNS,
+  type InsnRow,
+  Insns,
+  KINDS,
+  kindOf,
+  OPS,
+  opAt,
+  packWord,
+  registersOf,
+  reservedFieldOf,
+} from "../../src/index.ts";
 import { anyInsn } from "../support/arbitrary-insns.ts";
 
 const insns = (...words: number[]): Insns => new Insns(Int32Array.from(words));
@@ -36,7 +47,9 @@ describe("the instruction table", () => {
   test("names every kind once", () => {
     expect(KINDS).toHaveLength(27);
     expect(new Set(KINDS).size).toBe(27);
-    expect(() => kindOf(-1)).toThrowErrorMatchingInlineSnapshot(`[BpfError: no instruction has index -1, expected 0..182]`);
+    expect(() => kindOf(-1)).toThrowErrorMatchingInlineSnapshot(
+      `[BpfError: no instruction has index -1, expected 0..182]`,
+    );
   });
 });
 
@@ -57,7 +70,8 @@ test("what no row describes is -1", () => {
 });
 
 test("a field that an instruction does not use is reported, the first one only", () => {
-  const found = (...words: number[]): string | undefined => reservedFieldOf(insns(...words), 0, opAt(insns(...words), 0));
+  const found = (...words: number[]): string | undefined =>
+    reservedFieldOf(insns(...words), 0, opAt(insns(...words), 0));
   expect(found(packWord(0x07, 1, 2, 0), 5)).toBe("src");
   expect(found(packWord(0x0f, 1, 2, 0), 5)).toBe("imm");
   expect(found(packWord(0x07, 1, 0, -1), 5)).toBe("off");
