@@ -28,7 +28,9 @@ const WRITES_DST: ReadonlySet<InsnKind> = new Set<InsnKind>([
 ]);
 
 /** The outcome of {@link tryTrust}. */
-export type Trusted = { readonly ok: true; readonly program: VerifiedProgram } | { readonly ok: false; readonly error: BpfError };
+export type Trusted =
+  | { readonly ok: true; readonly program: VerifiedProgram }
+  | { readonly ok: false; readonly error: BpfError };
 
 /**
  * Takes a program on trust: it will run, but may leave its memory (a trap) or never end. Subprograms that calls imply are added to
@@ -44,7 +46,8 @@ export type Trusted = { readonly ok: true; readonly program: VerifiedProgram } |
  */
 export function trust(program: Program): VerifiedProgram {
   const { insns } = program;
-  if (insns.length === 0) throw new BpfError("structure", "a program without instructions", { expected: "at least `exit`" });
+  if (insns.length === 0)
+    throw new BpfError("structure", "a program without instructions", { expected: "at least `exit`" });
   checkDeclared(program);
   const structure = structureOf(program);
   for (const [index, { start }] of structure.subprogs.entries()) {
@@ -54,7 +57,9 @@ export function trust(program: Program): VerifiedProgram {
   }
   for (const { name, end } of structure.subprogs) checkSubprog(program, structure, name, end);
   const known = structure.subprogs.length === program.subprogs.length;
-  const subprogs: readonly Subprog[] = known ? program.subprogs : structure.subprogs.map(({ name, start }) => ({ name, start }));
+  const subprogs: readonly Subprog[] = known
+    ? program.subprogs
+    : structure.subprogs.map(({ name, start }) => ({ name, start }));
   return { program: known ? program : { ...program, subprogs }, structure, basis: { kind: "trusted" }, passes: [] };
 }
 
@@ -109,7 +114,8 @@ function whyNot({ insns }: Program, i: number): string {
 function checkFields(program: Program, i: number, op: number): void {
   const { insns } = program;
   const outside = registersOf(insns, i, op) & ~REGISTERS;
-  if (outside !== 0) throw refusal(program, i, `r${31 - Math.clz32(outside)} is no register of a program`, { expected: "r0..r10" });
+  if (outside !== 0)
+    throw refusal(program, i, `r${31 - Math.clz32(outside)} is no register of a program`, { expected: "r0..r10" });
   const reserved = reservedFieldOf(insns, i, op);
   if (reserved !== undefined) {
     const what = reserved === "next" ? "the second slot is not empty" : `${reserved} is ${insns[reserved](i)}`;
@@ -117,8 +123,15 @@ function checkFields(program: Program, i: number, op: number): void {
   }
   const kind = kindOf(op);
   const written =
-    kind === "atomic" ? (insns.imm(i) & FETCH && insns.imm(i) !== CMPXCHG ? insns.src(i) : -1) : WRITES_DST.has(kind) ? insns.dst(i) : -1;
-  if (written === FRAME_POINTER) throw refusal(program, i, "r10 is the frame pointer and cannot be written", { expected: "r0..r9" });
+    kind === "atomic"
+      ? insns.imm(i) & FETCH && insns.imm(i) !== CMPXCHG
+        ? insns.src(i)
+        : -1
+      : WRITES_DST.has(kind)
+        ? insns.dst(i)
+        : -1;
+  if (written === FRAME_POINTER)
+    throw refusal(program, i, "r10 is the frame pointer and cannot be written", { expected: "r0..r9" });
   if (kind === "loadImm64") {
     const isMap = insns.src(i) !== 0 && insns.src(i) !== PSEUDO_BTF && insns.src(i) !== PSEUDO_FUNC;
     if (isMap) checkIndex(program, i, "map", program.maps.length);
@@ -142,14 +155,20 @@ function checkTarget(program: Program, structure: Structure, i: number, op: numb
   const isCall = kind === "callSubprog" || kind === "loadImm64";
   const what = kind === "callSubprog" ? "call to" : kind === "loadImm64" ? "address of" : "jump to";
   if (target < 0 || target >= insns.length) {
-    throw refusal(program, i, `${what} slot ${target}, outside the program`, { expected: `a slot in 0..${insns.length - 1}` });
+    throw refusal(program, i, `${what} slot ${target}, outside the program`, {
+      expected: `a slot in 0..${insns.length - 1}`,
+    });
   }
   if ((structure.marks[target]! & Mark.START) === 0) {
-    throw refusal(program, i, `${what} slot ${target}, the second half of a two-slot load`, { expected: "the start of an instruction" });
+    throw refusal(program, i, `${what} slot ${target}, the second half of a two-slot load`, {
+      expected: "the start of an instruction",
+    });
   }
   if (!isCall && (target < start || target >= end)) {
     const other = structure.subprogs[structure.subprogAt(target)]!.name;
-    throw refusal(program, i, `jump to slot ${target}, in another subprogram (${other})`, { expected: `a slot in ${start}..${end - 1}` });
+    throw refusal(program, i, `jump to slot ${target}, in another subprogram (${other})`, {
+      expected: `a slot in ${start}..${end - 1}`,
+    });
   }
 }
 

@@ -22,7 +22,8 @@ export const FRAME: Bounds = 1;
 export const MAX_STACK = 512;
 
 function make(pointer: number, low: number, bits: number): Bounds {
-  if (bits > 63 || low <= -LOW_LIMIT || low >= LOW_LIMIT || (pointer === 1 && low < -MAX_STACK)) return UNKNOWN | pointer;
+  if (bits > 63 || low <= -LOW_LIMIT || low >= LOW_LIMIT || (pointer === 1 && low < -MAX_STACK))
+    return UNKNOWN | pointer;
   return (low << 8) | (bits << 1) | pointer;
 }
 

@@ -36,7 +36,17 @@ const PATIENCE = 16;
 const MAX_ROUNDS = 3 * PATIENCE;
 
 /** Arguments that a helper only reads memory through, or does not use as an address. */
-const READ_ONLY: ReadonlySet<HelperArg> = new Set<HelperArg>(["any", "context", "in", "in?", "key", "map", "size", "string", "value"]);
+const READ_ONLY: ReadonlySet<HelperArg> = new Set<HelperArg>([
+  "any",
+  "context",
+  "in",
+  "in?",
+  "key",
+  "map",
+  "size",
+  "string",
+  "value",
+]);
 
 /** Register names and operation of each row, worked out once: `add64_imm` is [`add`, 64 bits, immediate]. */
 interface Alu {

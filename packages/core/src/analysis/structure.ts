@@ -46,7 +46,14 @@ export interface Structure {
   subprogAt(index: number): number;
 }
 
-const CALLS: ReadonlySet<InsnKind> = new Set<InsnKind>(["callHelper", "tailCall", "callSubprog", "callKfunc", "callx", "packetLoad"]);
+const CALLS: ReadonlySet<InsnKind> = new Set<InsnKind>([
+  "callHelper",
+  "tailCall",
+  "callSubprog",
+  "callKfunc",
+  "callx",
+  "packetLoad",
+]);
 
 /**
  * Finds subprograms, call graph, jump targets, reachability and stack depths. It looks at shape alone and accepts anything: targets
@@ -108,7 +115,8 @@ function shapeOf(
     hasMayGoto ||= kind === "mayGoto";
     if (kind !== "callSubprog" && kind !== "loadImm64") continue;
     const target = targetOf(insns, i, op);
-    if (target !== undefined && target >= 0 && target < insns.length) (kind === "callSubprog" ? calls : callbacks).add(subprogAt(target));
+    if (target !== undefined && target >= 0 && target < insns.length)
+      (kind === "callSubprog" ? calls : callbacks).add(subprogAt(target));
   }
   return { calls: [...calls], callbacks: [...callbacks], registers, hasCalls, hasTailCall, hasMayGoto };
 }

@@ -77,7 +77,8 @@ function encode(words: Int32Array, slot: number, insn: BuiltInsn, places: Places
     }
   } else if (reference !== undefined) {
     const target = reference.kind === "label" ? places.byLabel.get(reference) : places.byName.get(reference.name);
-    if (target === undefined) throw new BpfError("argument", `label ${reference.name || "without a name"} is not placed`, { insn: slot });
+    if (target === undefined)
+      throw new BpfError("argument", `label ${reference.name || "without a name"} is not placed`, { insn: slot });
     const distance = target - slot - 1;
     if (insn.op === "gotol" || row.kind === "callSubprog" || row.kind === "loadImm64") imm = distance;
     else if (distance >= -0x8000 && distance <= 0x7fff) off = distance;

@@ -100,7 +100,8 @@ export function subprog(name: string): InsnLabel {
 
 /** The register with a number. @throws {BpfError} `argument` */
 export function register(number: number): Register {
-  if (!Number.isInteger(number) || number < 0 || number > 10) throw new BpfError("argument", `register ${number}`, { expected: "0..10" });
+  if (!Number.isInteger(number) || number < 0 || number > 10)
+    throw new BpfError("argument", `register ${number}`, { expected: "0..10" });
   return `r${number}` as Register;
 }
 
@@ -210,7 +211,8 @@ export function lddw(dst: Register, value: bigint | number): BuiltInsn {
   if (typeof value === "number" && !Number.isSafeInteger(value))
     throw new BpfError("argument", `immediate ${value}`, { expected: "an integer" });
   const bits = BigInt(value);
-  if (bits < -(1n << 63n) || bits >= 1n << 64n) throw new BpfError("out-of-range", `immediate ${value}`, { expected: "64 bits" });
+  if (bits < -(1n << 63n) || bits >= 1n << 64n)
+    throw new BpfError("out-of-range", `immediate ${value}`, { expected: "64 bits" });
   return insn("lddw", { dst, imm: Number(BigInt.asIntN(32, bits)), high: Number(BigInt.asIntN(32, bits >> 32n)) });
 }
 
@@ -244,7 +246,11 @@ export function loadSubprog(dst: Register, target: Target): BuiltInsn {
 
 /** `dst = *(size *)(base + off)`. */
 export function load(size: LoadSize, dst: Register, base: Register, off = 0): BuiltInsn {
-  return insn(size.startsWith("s") ? (`loadsx${bitsOf(size)}` as Op) : (`load${bitsOf(size)}` as Op), { dst, src: base, off });
+  return insn(size.startsWith("s") ? (`loadsx${bitsOf(size)}` as Op) : (`load${bitsOf(size)}` as Op), {
+    dst,
+    src: base,
+    off,
+  });
 }
 
 /** `*(size *)(base + off) = src`. */
@@ -395,7 +401,10 @@ export function exit(): BuiltInsn {
 
 const TAIL_CALL = 12;
 
-type Fields = Partial<Pick<BuiltInsn, "off" | "imm" | "high" | "refersTo">> & { readonly dst?: Register; readonly src?: Register };
+type Fields = Partial<Pick<BuiltInsn, "off" | "imm" | "high" | "refersTo">> & {
+  readonly dst?: Register;
+  readonly src?: Register;
+};
 
 function insn(op: Op, { dst, src, off, imm, high, refersTo }: Fields): BuiltInsn {
   const row: InsnRow = INSNS[op];
@@ -428,7 +437,9 @@ function bitsOf(size: string): string {
 
 function alu(name: string): AluFunction {
   return (dst, src) =>
-    typeof src === "number" ? insn(`${name}_imm` as Op, { dst, imm: immediate(name, src) }) : insn(`${name}_reg` as Op, { dst, src });
+    typeof src === "number"
+      ? insn(`${name}_imm` as Op, { dst, imm: immediate(name, src) })
+      : insn(`${name}_reg` as Op, { dst, src });
 }
 
 function jump(name: string): JumpFunction {

@@ -41,20 +41,24 @@ export class Encoder {
   constructor(source: string, options: AssembleOptions) {
     this.#source = source;
     this.#options = options;
-    for (const [index, { name }] of (options.maps ?? []).entries()) if (!this.#maps.has(name)) this.#maps.set(name, index);
-    for (const [index, name] of (options.kfuncs ?? []).entries()) if (!this.#kfuncs.has(name)) this.#kfuncs.set(name, index);
+    for (const [index, { name }] of (options.maps ?? []).entries())
+      if (!this.#maps.has(name)) this.#maps.set(name, index);
+    for (const [index, name] of (options.kfuncs ?? []).entries())
+      if (!this.#kfuncs.has(name)) this.#kfuncs.set(name, index);
   }
 
   /** A label for the next instruction. @throws {BpfError} `syntax` when it is defined already */
   label(name: string, start: number, end: number): void {
-    if (this.#labels.has(name)) throw this.#error(start, end, `label ${name} is defined twice`, { expected: "another name" });
+    if (this.#labels.has(name))
+      throw this.#error(start, end, `label ${name} is defined twice`, { expected: "another name" });
     this.#labels.set(name, this.#length);
   }
 
   /** The next instruction begins a subprogram. @throws {BpfError} `syntax` when one begins there already */
   subprog(name: string, start: number, end: number): void {
     const other = this.#declared.get(this.#length);
-    if (other !== undefined) throw this.#error(start, end, `subprogram ${other} begins here as well`, { expected: "one `.subprog`" });
+    if (other !== undefined)
+      throw this.#error(start, end, `subprogram ${other} begins here as well`, { expected: "one `.subprog`" });
     this.label(name, start, end);
     this.#declared.set(this.#length, name);
   }
@@ -148,7 +152,8 @@ export class Encoder {
   finish(): Program {
     for (const [use, slot] of this.#useSlots.entries()) this.#resolve(slot, this.#useStarts[use]!, this.#useEnds[use]!);
     const labels = new Map<number, string>();
-    for (const [label, slot] of this.#labels) if (!labels.has(slot) && (slot > 0 || !this.#entryJumped)) labels.set(slot, label);
+    for (const [label, slot] of this.#labels)
+      if (!labels.has(slot) && (slot > 0 || !this.#entryJumped)) labels.set(slot, label);
     return finishProgram(new Insns(this.#words.slice(0, 2 * this.#length)), this.#declared, labels, this.#options);
   }
 
@@ -207,19 +212,33 @@ export class Encoder {
       const kfunc = this.#kfuncs.get(name);
       const imm = kfunc ?? helperByName(name)?.id;
       if (imm === undefined) {
-        throw this.#error(start, end, `${name} is unknown`, { expected: "a label, a kfunc of the program or a helper" }, "unknown-symbol");
+        throw this.#error(
+          start,
+          end,
+          `${name} is unknown`,
+          { expected: "a label, a kfunc of the program or a helper" },
+          "unknown-symbol",
+        );
       }
       if (kfunc !== undefined) words[2 * slot]! |= PSEUDO_KFUNC << 12;
       words[2 * slot + 1] = imm;
     } else if (code === LDDW) {
       const map = this.#maps.get(name);
       if (map === undefined) {
-        throw this.#error(start, end, `${name} is unknown`, { expected: "a label or a map of the program" }, "unknown-symbol");
+        throw this.#error(
+          start,
+          end,
+          `${name} is unknown`,
+          { expected: "a label or a map of the program" },
+          "unknown-symbol",
+        );
       }
       words[2 * slot] = (words[2 * slot]! & ~0xf000) | (PSEUDO_MAP_IDX << 12);
       words[2 * slot + 1] = map;
     } else {
-      throw this.#error(start, end, `label ${name} is not defined`, { expected: "a label of this text, or a distance (+3)" });
+      throw this.#error(start, end, `label ${name} is not defined`, {
+        expected: "a label of this text, or a distance (+3)",
+      });
     }
   }
 

@@ -97,7 +97,8 @@ export function expectedAt(node: Node): string {
   if (node.jump) words.push("a distance (+3) or a label");
   if (node.name && !node.jump) words.push("a name");
   const literals = [...node.literals.keys()];
-  if (literals.length > 8) words.push(literals.every((literal) => /\W/.test(literal)) ? "an operator" : "an expression");
+  if (literals.length > 8)
+    words.push(literals.every((literal) => /\W/.test(literal)) ? "an operator" : "an expression");
   else words.push(...literals.map((literal) => `\`${literal}\``));
   if (node.forms.length > 0) words.push("the end of the line");
   return words.length < 2 ? (words[0] ?? "nothing") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;

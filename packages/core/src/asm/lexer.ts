@@ -15,7 +15,9 @@ const MAX_DIGITS = 24;
 const WINDOW = 60;
 
 const NEWLINE = 10;
-const [TAB, CR, SPACE, HASH, STAR, SLASH, SEMICOLON, LESS, EQUALS, GREATER, ZERO] = [9, 13, 32, 35, 42, 47, 59, 60, 61, 62, 48];
+const [TAB, CR, SPACE, HASH, STAR, SLASH, SEMICOLON, LESS, EQUALS, GREATER, ZERO] = [
+  9, 13, 32, 35, 42, 47, 59, 60, 61, 62, 48,
+];
 const LOWER_S = 115;
 
 // Character classes: 1 may start an identifier, 2 may continue one, 4 may stand before `=` in an operator.
@@ -140,7 +142,8 @@ export class Lexer {
     if (kind !== 4) return;
     if (second === EQUALS) this.end = at + 2;
     else if ((c === LESS || c === GREATER) && second === c && source.charCodeAt(at + 2) === EQUALS) this.end = at + 3;
-    else if (c === SLASH && second === STAR) throw this.error("a block comment", { expected: "a line comment: `//`, `;` or `#`" });
+    else if (c === SLASH && second === STAR)
+      throw this.error("a block comment", { expected: "a line comment: `//`, `;` or `#`" });
   }
 
   /** What stands at the current token, for messages. */

@@ -40,7 +40,8 @@ export function formatProgram(program: Program, options: FormatOptions = {}): st
   const { targets, called } = targetsOf(insns, shown);
   const local = dialect === "bpfkit" && labels ? targets : undefined;
   const label =
-    options.label ?? (dialect === "llvm" ? symbols(names) : (slot) => names.get(slot) ?? (local?.has(slot) ? `L${slot}` : undefined));
+    options.label ??
+    (dialect === "llvm" ? symbols(names) : (slot) => names.get(slot) ?? (local?.has(slot) ? `L${slot}` : undefined));
   const print: PrintOptions = { ...options, program, label };
   const digits = dialect === "llvm" ? 8 : String(insns.length).length + 2;
   const gap = dialect === "llvm" ? "\t" : dialect === "kernel" ? " " : "  ";
@@ -51,13 +52,21 @@ export function formatProgram(program: Program, options: FormatOptions = {}): st
     if (name !== undefined) {
       if (out.length > 0) out.push("");
       const plain = called.has(i) || (i === 0 && !targets.has(0));
-      out.push(dialect === "llvm" ? `${(8 * i).toString(16).padStart(16, "0")} <${name}>:` : plain ? `${name}:` : `.subprog ${name}`);
+      out.push(
+        dialect === "llvm"
+          ? `${(8 * i).toString(16).padStart(16, "0")} <${name}>:`
+          : plain
+            ? `${name}:`
+            : `.subprog ${name}`,
+      );
     } else if (local?.has(i)) {
       out.push(`L${i}:`);
     }
     if (lines && program.lines !== undefined) entry = pushLines(out, program.lines, entry, i, dialect === "llvm");
     const index = slots ? `${String(i).padStart(digits)}:${gap}` : dialect === "llvm" ? "\t" : "  ";
-    out.push(index + (raw ? rawBytes(insns, i).padEnd(dialect === "llvm" ? 0 : 23) + gap : "") + printInsn(insns, i, print));
+    out.push(
+      index + (raw ? rawBytes(insns, i).padEnd(dialect === "llvm" ? 0 : 23) + gap : "") + printInsn(insns, i, print),
+    );
   }
   return out.join("\n");
 }
@@ -69,7 +78,11 @@ function namesOf({ insns, subprogs, kfuncs }: Program, shown: Uint8Array): Reado
   for (const { name, start } of subprogsOf(insns, subprogs)) {
     if (shown[start] !== 1) continue;
     const fits =
-      isName(name) && !name.startsWith(".") && !/^[rw]\d+$/.test(name) && !/^L\d+$/.test(name) && helperByName(name) === undefined;
+      isName(name) &&
+      !name.startsWith(".") &&
+      !/^[rw]\d+$/.test(name) &&
+      !/^L\d+$/.test(name) &&
+      helperByName(name) === undefined;
     const chosen = fits && !taken.has(name) ? name : `sub_${start}`;
     taken.add(chosen);
     names.set(start, chosen);
@@ -136,7 +149,8 @@ function pushLines(out: string[], info: LineInfo, entry: number, i: number, bare
 function rawBytes(insns: Insns, i: number): string {
   const bytes: string[] = [];
   for (let word = 2 * i; word < 2 * (i + printWidth(insns, i)); word++) {
-    for (let shift = 0; shift < 32; shift += 8) bytes.push(((insns.words[word]! >>> shift) & 0xff).toString(16).padStart(2, "0"));
+    for (let shift = 0; shift < 32; shift += 8)
+      bytes.push(((insns.words[word]! >>> shift) & 0xff).toString(16).padStart(2, "0"));
   }
   return bytes.join(" ");
 }

@@ -36,7 +36,12 @@ export class Operands {
     const value = this.values[at]!;
     if (value >= min && value <= max) return Number(value);
     const hint = wider !== undefined && value >= MIN64 && value <= MAX64 ? { hint: wider(this.text(at)) } : {};
-    throw this.error(at, `${this.text(at)} does not fit ${what}`, { expected: `${min}..${max}`, ...hint }, "out-of-range");
+    throw this.error(
+      at,
+      `${this.text(at)} does not fit ${what}`,
+      { expected: `${min}..${max}`, ...hint },
+      "out-of-range",
+    );
   }
 
   /** The two halves of a 64-bit operand. @throws {BpfError} `out-of-range` */

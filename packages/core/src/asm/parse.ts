@@ -8,7 +8,9 @@ import { errorAt, isName, Lexer, Token } from "./lexer.ts";
 import { Operands } from "./operands.ts";
 
 /** The outcome of {@link tryAssemble}. */
-export type Assembled = { readonly ok: true; readonly program: Program } | { readonly ok: false; readonly error: BpfError };
+export type Assembled =
+  | { readonly ok: true; readonly program: Program }
+  | { readonly ok: false; readonly error: BpfError };
 
 /**
  * Reads a program from text, an instruction a line. `name:` is a label; one that is called or taken the address of, or that `.subprog`
@@ -101,7 +103,8 @@ class Parser {
     const lexer = this.#lexer;
     const { start, end } = lexer;
     lexer.next();
-    if (!lexer.is(":")) throw errorAt(lexer.source, start, end, "a number begins the line", { expected: expectedAt(GRAMMAR) });
+    if (!lexer.is(":"))
+      throw errorAt(lexer.source, start, end, "a number begins the line", { expected: expectedAt(GRAMMAR) });
     RAW_BYTE.lastIndex = lexer.end;
     while (RAW_BYTE.test(lexer.source)) lexer.end = RAW_BYTE.lastIndex;
     lexer.next();
@@ -165,7 +168,8 @@ class Parser {
 
   #endOfLine(): void {
     const lexer = this.#lexer;
-    if (lexer.kind !== Token.END) throw lexer.error(`${lexer.describe()} after the directive`, { expected: "the end of the line" });
+    if (lexer.kind !== Token.END)
+      throw lexer.error(`${lexer.describe()} after the directive`, { expected: "the end of the line" });
   }
 
   /** Behind an instruction, a semicolon and another one: taking it for a comment would lose it silently. */

@@ -40,7 +40,9 @@ const LDDW = 0x18;
 /** Index in OPS of the instruction at `i` when its text says everything about it; -1 when only `.8byte` does. */
 function printableAt(insns: Insns, i: number): number {
   const op = opAt(insns, i);
-  return op < 0 || reservedFieldOf(insns, i, op) !== undefined || (registersOf(insns, i, op) & ~NAMED_REGISTERS) !== 0 ? -1 : op;
+  return op < 0 || reservedFieldOf(insns, i, op) !== undefined || (registersOf(insns, i, op) & ~NAMED_REGISTERS) !== 0
+    ? -1
+    : op;
 }
 
 /** Slots that {@link printInsn} covers at `i`: 2 for a whole two-slot load, else 1. */
@@ -63,7 +65,8 @@ export function printInsn(insns: Insns, at: number, options: PrintOptions = {}):
   let text = dialect === "kernel" ? `(${insns.code(at).toString(16).padStart(2, "0")}) ` : "";
   if (kind === "callKfunc" && dialect !== "llvm") {
     const name = options.program?.kfuncs[insns.imm(at)];
-    if (name !== undefined && isName(name)) return `${text}call ${name}${dialect === "kernel" ? `#${insns.imm(at)}` : ""}`;
+    if (name !== undefined && isName(name))
+      return `${text}call ${name}${dialect === "kernel" ? `#${insns.imm(at)}` : ""}`;
   }
   let symbol = "";
   for (let place = 0; place < parts.length; place++) {
@@ -116,7 +119,9 @@ export function printInsn(insns: Insns, at: number, options: PrintOptions = {}):
         if (name !== undefined && dialect === "llvm") symbol = ` <${name}>`;
         if (name !== undefined && dialect === "bpfkit") text += name;
         else
-          text += (kind === "callSubprog" || (dialect === "kernel" && kind !== "loadImm64") ? "pc" : "") + plus(target - at - 1, distance);
+          text +=
+            (kind === "callSubprog" || (dialect === "kernel" && kind !== "loadImm64") ? "pc" : "") +
+            plus(target - at - 1, distance);
         break;
       }
     }

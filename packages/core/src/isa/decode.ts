@@ -57,7 +57,8 @@ export function opAt(insns: Insns, i: number): number {
 /** The kind of an instruction, given by its index in {@link OPS}. @throws {BpfError} `argument` when there is no such index */
 export function kindOf(op: number): InsnKind {
   const row = ROWS[op];
-  if (row === undefined) throw new BpfError("argument", `no instruction has index ${op}`, { expected: `0..${ROWS.length - 1}` });
+  if (row === undefined)
+    throw new BpfError("argument", `no instruction has index ${op}`, { expected: `0..${ROWS.length - 1}` });
   return row.kind;
 }
 
@@ -106,7 +107,8 @@ export function reservedFieldOf(insns: Insns, i: number, op: number): Field | un
   const word = insns.words[2 * i]! & RESERVED0[op]!;
   if (word !== 0) return (word & 0x0f00) !== 0 ? "dst" : (word & 0xf000) !== 0 ? "src" : "off";
   if ((insns.words[2 * i + 1]! & RESERVED1[op]!) !== 0) return "imm";
-  if (insns.code(i) === LDDW && (insns.words[2 * i + 2] !== 0 || (USES_HIGH[op] === 0 && insns.words[2 * i + 3] !== 0))) return "next";
+  if (insns.code(i) === LDDW && (insns.words[2 * i + 2] !== 0 || (USES_HIGH[op] === 0 && insns.words[2 * i + 3] !== 0)))
+    return "next";
   return undefined;
 }
 

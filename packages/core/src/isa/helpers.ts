@@ -133,7 +133,12 @@ const SIGNATURES: Readonly<Record<string, { readonly args: string; readonly retu
 export const HELPERS: readonly HelperSpec[] = ["unspec", ...NAMES].map((name, id): HelperSpec => {
   const signature = SIGNATURES[name];
   if (signature === undefined) return { id, name };
-  return { id, name, args: signature.args === "" ? [] : (signature.args.split(" ") as HelperArg[]), returns: signature.returns };
+  return {
+    id,
+    name,
+    args: signature.args === "" ? [] : (signature.args.split(" ") as HelperArg[]),
+    returns: signature.returns,
+  };
 });
 
 const BY_NAME: ReadonlyMap<string, number> = new Map(HELPERS.map(({ name, id }) => [name, id]));

@@ -21,7 +21,9 @@ export class Insns {
 
   constructor(words: Int32Array) {
     if (words.length % 2 !== 0) {
-      throw new BpfError("argument", `${words.length} words are not a whole number of instructions`, { expected: "two words a slot" });
+      throw new BpfError("argument", `${words.length} words are not a whole number of instructions`, {
+        expected: "two words a slot",
+      });
     }
     this.words = words;
   }
