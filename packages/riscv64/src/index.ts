@@ -24,3 +24,6 @@ export type { Fields, Meaning } from "./meaning/operands.ts";
 
 // cpu.ts
 export { createCpu, fieldsOf, RiscvCpu } from "./cpu.ts";
+
+// backend.ts
+export { riscv64 } from "./backend.ts";

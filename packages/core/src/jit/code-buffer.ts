@@ -86,6 +86,12 @@ export class CodeBuffer implements CodeSink {
     this.labelBranch[label] = this.branchCount;
   }
 
+  /** Puts a label where another one is. */
+  bindWith(label: Label, other: Label): void {
+    this.labelOffset[label] = this.labelOffset[other]!;
+    this.labelBranch[label] = this.labelBranch[other]!;
+  }
+
   /** A label that is already here. */
   here(): Label {
     const label = this.label();

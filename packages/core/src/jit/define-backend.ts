@@ -45,6 +45,11 @@ export interface LowerContext<A> {
   label(slot: number): Label;
   /** The entry of a subprogram. */
   entry(subprog: number): Label;
+  /**
+   * Makes this instruction's code, of one slot, and the next one's a unit with one boundary: between them registers do not hold what BPF
+   * says. The next instruction must not be jumped to.
+   */
+  shareNext(): void;
   /** Places the code of `emit` behind the subprogram: `entry` is bound where it begins, `back` is where it goes on. */
   outOfLine(emit: LowerGuard<A>, at: number, entry: Label, back: Label): void;
 }
@@ -107,12 +112,14 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
       const body = a.here();
       for (let at = start; at < end; at++) {
         a.ensure(64);
-        a.bind(at);
+        if (context.sharesNext) {
+          context.sharesNext = false;
+          a.bindWith(at, at - 1);
+        } else a.bind(at);
         lower[kinds[at]!]!(a, insns, at, context);
         if (insns.width(at) === 2) {
           at++;
-          a.labelOffset[at] = a.labelOffset[at - 1]!;
-          a.labelBranch[at] = a.labelBranch[at - 1]!;
+          a.bindWith(at, at - 1);
         }
       }
       const bodyEnd = a.here();
@@ -182,6 +189,7 @@ class Context<A> implements LowerContext<A> {
   info: SubprogInfo;
   frame: Frame;
   epilogue: Label = 0;
+  sharesNext = false;
   readonly #slots: number;
   readonly #guards: LowerGuard<A>[] = [];
   /** Three numbers a guard: slot, entry, back. */
@@ -210,6 +218,10 @@ class Context<A> implements LowerContext<A> {
 
   entry(subprog: number): Label {
     return this.#slots + subprog;
+  }
+
+  shareNext(): void {
+    this.sharesNext = true;
   }
 
   outOfLine(emit: LowerGuard<A>, at: number, entry: Label, back: Label): void {

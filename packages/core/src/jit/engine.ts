@@ -234,7 +234,7 @@ class Run<R extends string> implements Execution {
   #enterHost(address: bigint): void {
     const { returnAddress, functions } = this.#loaded;
     if (address === returnAddress) {
-      const value = this.#cpu.get(this.#abi.result);
+      const value = this.#cpu.get(this.#abi.bpf[0]!); // r0 as the program left it; what the host's calls see may be narrower
       const waiting = this.#pending.at(-1);
       if (waiting === undefined) this.#finish({ kind: "returned", value });
       else this.#trapping(waiting.returnAddress - 1n, () => this.#advance(waiting, waiting.generator.next(value)));
