@@ -1,1 +1,19 @@
-export {};
+// The public surface of @bpfkit/arm64: explicit names, grouped by the file that defines them.
+
+// insns.ts
+export { INSNS, type Op, type OperandsOf } from "./insns.ts";
+
+// regs.ts
+export { type Flag, REGS, type Reg } from "./regs.ts";
+
+// encode.ts
+export { encode } from "./encode.ts";
+
+// decode.ts
+export { decode, type Insn } from "./decode.ts";
+
+// row.ts
+export { ROWS, type Row, type Values } from "./row.ts";
+
+// print.ts
+export { disassemble, printInsn } from "./print.ts";
