@@ -243,7 +243,10 @@ export { CodeBuffer, type CodeSink, type Label } from "./jit/code-buffer.ts";
 
 // jit/bits.ts
 export {
+  type BitChunk,
+  type BitCount,
   type BitField,
+  type BitNames,
   type BitNumbers,
   type BitOperands,
   type BitPattern,

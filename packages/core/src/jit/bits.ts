@@ -3,21 +3,23 @@ import { BpfError, invariant } from "../errors.ts";
 import type { CodeSink } from "./code-buffer.ts";
 
 type Name<T extends string> = T extends `${"0" | "1"}${string}` ? never : T extends `${infer N}[${string}` ? N : T;
-type Names<P extends string> = P extends `${infer T} ${infer R}` ? Name<T> | Names<R> : Name<P>;
+/** Names of the operands in a pattern string. */
+export type BitNames<P extends string> = P extends `${infer T} ${infer R}` ? Name<T> | BitNames<R> : Name<P>;
 
 /** The operands a pattern string asks for: `"imm[11:0] rs1 000 rd 0010011"` gives `{ imm: number; rs1: number; rd: number }`. */
-export type BitOperands<P extends string> = { readonly [K in Names<P>]: number };
+export type BitOperands<P extends string> = { readonly [K in BitNames<P>]: number };
 
-type Count<P extends string, Seen, N extends number[]> = P extends `${infer T} ${infer R}`
+/** {@link BitNumbers} with the names already `Seen` and the numbers `N` made for them. */
+export type BitCount<P extends string, Seen, N extends number[]> = P extends `${infer T} ${infer R}`
   ? Name<T> extends Seen
-    ? Count<R, Seen, N>
-    : Count<R, Seen | Name<T>, [...N, number]>
+    ? BitCount<R, Seen, N>
+    : BitCount<R, Seen | Name<T>, [...N, number]>
   : Name<P> extends Seen
     ? N
     : [...N, number];
 
 /** A number for every operand of a pattern string. */
-export type BitNumbers<P extends string> = Count<P, never, []>;
+export type BitNumbers<P extends string> = BitCount<P, never, []>;
 
 /** What a name means in all patterns of a table. */
 export interface FieldSpec {
@@ -35,7 +37,7 @@ export interface FieldSpec {
 export type FieldSpecs = Readonly<Record<string, FieldSpec>>;
 
 /** A run of bits: `width` bits of the value from `from` on are those of the instruction from `to` on. */
-interface Chunk {
+export interface BitChunk {
   readonly from: number;
   readonly to: number;
   readonly width: number;
@@ -51,7 +53,7 @@ export interface BitField {
   readonly signed: boolean;
   readonly bias: number;
   readonly not: readonly number[];
-  readonly chunks: readonly Chunk[];
+  readonly chunks: readonly BitChunk[];
 }
 
 /** A pattern string taken apart. */
@@ -75,7 +77,7 @@ export function bitPattern(op: string, bits: string, specs: FieldSpecs): BitPatt
   const groups = bits.split(" ").map((token) => groupOf(op, token, specs));
   const total = groups.reduce((sum, { width }) => sum + width, 0);
   invariant(total === 16 || total === 32, `${op} with 16 or 32 bits (it has ${total})`);
-  const chunks = new Map<string, Chunk[]>();
+  const chunks = new Map<string, BitChunk[]>();
   let mask = 0;
   let match = 0;
   let left = total;
@@ -120,7 +122,11 @@ function groupOf(op: string, token: string, specs: FieldSpecs): Group {
   return { name, fixed: 0, width, slices };
 }
 
-function fieldOf(name: string, chunks: readonly Chunk[], { signed = false, bias = 0, not = [] }: FieldSpec): BitField {
+function fieldOf(
+  name: string,
+  chunks: readonly BitChunk[],
+  { signed = false, bias = 0, not = [] }: FieldSpec,
+): BitField {
   const low = Math.min(...chunks.map(({ from }) => from));
   const high = Math.max(...chunks.map(({ from, width }) => from + width));
   const align = 2 ** low;
@@ -172,7 +178,7 @@ function checkField(
   if (not.includes(value)) throw new BpfError("argument", `${name} ${value} of ${op}`, { expected: "another value" });
 }
 
-function scatter(chunks: readonly Chunk[], value: number): number {
+function scatter(chunks: readonly BitChunk[], value: number): number {
   let word = 0;
   for (const { from, to, width } of chunks) word |= ((value >>> from) & ones(width)) << to;
   return word;
@@ -253,7 +259,7 @@ function spreader({ chunks, bias }: BitField): (value: number) => number {
 
 /** Fields of one run of bits each. */
 function simpleEmitter(match: number, fields: readonly BitField[]): Put {
-  const at = (i: number): Chunk => fields[i]?.chunks[0] ?? { from: 0, to: 0, width: 0 };
+  const at = (i: number): BitChunk => fields[i]?.chunks[0] ?? { from: 0, to: 0, width: 0 };
   const [m0, m1, m2, m3, m4, m5] = [0, 1, 2, 3, 4, 5].map((i) => ones(at(i).width));
   const [t0, t1, t2, t3, t4, t5] = [0, 1, 2, 3, 4, 5].map((i) => at(i).to);
   const [f0, f1, f2, f3, f4, f5] = [0, 1, 2, 3, 4, 5].map((i) => at(i).from);

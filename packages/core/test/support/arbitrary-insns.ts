@@ -19,7 +19,8 @@ export const anyInt32: fc.Arbitrary<number> = fc.oneof(
 export function anyInsn(op: Op): fc.Arbitrary<number[]> {
   const row: InsnRow = INSNS[op];
   const fields = new Set<string>(fieldsOf(row.text));
-  const when = <T>(used: boolean, value: fc.Arbitrary<T>, otherwise: T): fc.Arbitrary<T> => (used ? value : fc.constant(otherwise));
+  const when = <T>(used: boolean, value: fc.Arbitrary<T>, otherwise: T): fc.Arbitrary<T> =>
+    used ? value : fc.constant(otherwise);
   return fc
     .record({
       dst: when(fields.has("rD") || fields.has("wD"), anyRegister, 0),
