@@ -301,3 +301,17 @@ export { formatListing, type ListingNotes, notesOf } from "./jit/listing.ts";
 
 // machine/cpu.ts
 export { type CpuParts, type DecodedInsn, EmulatedCpu } from "./machine/cpu.ts";
+
+// analysis/facts.ts, analysis/infer-facts.ts
+export { Fact, type InsnFacts, NO_FACTS, noFacts, PointerKind } from "./analysis/facts.ts";
+export { inferFacts } from "./analysis/infer-facts.ts";
+
+// patch/list.ts
+export { type Patch, PatchList, type PatchStore } from "./patch/list.ts";
+
+// patch/linearize.ts, patch/metadata.ts
+export { type Linearized, type LinearizeOptions, linearize, type Provenance } from "./patch/linearize.ts";
+export type { AuxColumn, IndexTable, Metadata } from "./patch/metadata.ts";
+
+// patch/patch.ts
+export { type Pass, type Patched, patch } from "./patch/patch.ts";

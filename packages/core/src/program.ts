@@ -1,4 +1,5 @@
 // What travels down the pipeline: a program with its metadata, and the same program once something vouches for it.
+import type { InsnFacts } from "./analysis/facts.ts";
 import type { Structure } from "./analysis/structure.ts";
 import type { Insns } from "./isa/insns.ts";
 
@@ -62,4 +63,6 @@ export interface VerifiedProgram {
   readonly basis: { readonly kind: "trusted" } | { readonly kind: "verified"; readonly profile: string };
   /** Names of the passes applied, in order. */
   readonly passes: readonly string[];
+  /** What is known of its instructions; nothing where it is left out. */
+  readonly facts?: InsnFacts;
 }

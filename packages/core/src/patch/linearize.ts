@@ -1,0 +1,216 @@
+// From a patch list to a program: everything in its new place, then every jump once, then everything else that points at code.
+import type { InsnFacts } from "../analysis/facts.ts";
+import { BpfError } from "../errors.ts";
+import { Insns } from "../isa/insns.ts";
+import type { Program } from "../program.ts";
+import { Reach, reachOf } from "./branches.ts";
+import { Layout, type Track } from "./layout.ts";
+import type { PatchList, PatchStore } from "./list.ts";
+import { fitsOffset, lengthen } from "./long-jumps.ts";
+import { checkMetadata, type Metadata, mapAux, mapLines, mapSubprogs, mapTable, type Places } from "./metadata.ts";
+
+/** What `linearize` is to carry and may do. */
+export interface LinearizeOptions {
+  readonly metadata?: Metadata;
+  /** Whether to carry the list's facts. */
+  readonly facts?: boolean;
+  /** Whether to tell where each instruction came from. */
+  readonly provenance?: boolean;
+  /** Instruction set version: from 4 on, a jump that no longer fits 16 bits takes a longer form. 4 unless told. */
+  readonly isa?: number;
+}
+
+/** Both ways between a program and what it was made of. */
+export interface Provenance {
+  /** Per new slot: the original slot it goes back to. */
+  readonly origin: Int32Array;
+  /** Per new slot: id of the patch it came with, 0 for an original. */
+  readonly patch: Int32Array;
+  /** Per new slot: its node in the list. The slots of a jump's long form all have the jump's. */
+  readonly node: Int32Array;
+  /** Per original slot, and one more: the new slots `entry[i]` … `entry[i + 1] - 1` go back to it. */
+  readonly entry: Int32Array;
+  /** Per original slot, and one more: where what jumped to it goes now. */
+  readonly place: Int32Array;
+}
+
+/** The result of {@link linearize}. */
+export interface Linearized {
+  readonly program: Program;
+  /** What the options gave, in the new places. */
+  readonly metadata: Metadata;
+  readonly facts: InsnFacts | undefined;
+  readonly provenance: Provenance | undefined;
+  /** Slots, jumps and entries of tables looked at: linear in what goes in and comes out. */
+  readonly work: number;
+}
+
+/**
+ * Carries out all edits of a list: new instructions with every jump, call and address right, the program's subprograms and lines, and
+ * what the options ask for. The list and its program stay as they are. Time and memory are linear in originals and patches.
+ *
+ * @throws {BpfError} `structure` when nothing is left or a patch's jump leaves it without an aim; `out-of-range` with the original
+ * instruction when a jump does not reach and `isa` has no longer form
+ */
+export function linearize(list: PatchList, options: LinearizeOptions = {}): Linearized {
+  const { metadata = {}, facts = false, provenance = false, isa = 4 } = options;
+  const { program } = list;
+  const store = list.store();
+  checkMetadata(metadata, store.originals, program.subprogs.length);
+  if (store.length === 0)
+    throw new BpfError("structure", "nothing is left of the program", { expected: "an instruction" });
+  const withSources = facts || (metadata.aux ?? []).length > 0;
+  const layout = new Layout(list, provenance || withSources);
+  const { track } = layout;
+  const resolved = resolve(list, layout, isa);
+  const words = resolved?.words ?? layout.words;
+  const places: Places =
+    resolved === undefined
+      ? { place: layout.place, entry: layout.entry, length: store.length }
+      : shifted(layout, resolved.shift, words.length >> 1);
+  const { shift } = resolved ?? {};
+  const tracked = track === undefined || shift === undefined ? track : stretched(track, shift);
+  const sources = withSources ? sourcesOf(store, tracked!, shift) : undefined;
+
+  const { subprogs, funcs } = mapSubprogs(program.subprogs, metadata.funcs, places);
+  const { aux, tables } = metadata;
+  const isGone = (slot: number): boolean => list.standing(slot) < 0;
+  return {
+    program: {
+      ...program,
+      insns: new Insns(words),
+      subprogs,
+      ...(program.lines === undefined ? {} : { lines: mapLines(program.lines, places) }),
+    },
+    metadata: {
+      ...(aux === undefined ? {} : { aux: aux.map((column) => mapAux(column, words, sources!, tracked!.origin)) }),
+      ...(funcs === undefined ? {} : { funcs }),
+      ...(tables === undefined ? {} : { tables: tables.map((table) => mapTable(table, places, isGone)) }),
+    },
+    facts: facts ? mapFacts(list, store, tracked!, sources!) : undefined,
+    provenance: provenance ? { ...tracked!, entry: places.entry, place: places.place } : undefined,
+    work: workOf(list, layout, words.length >> 1, (resolved?.rounds ?? 0) + 1, options),
+  };
+}
+
+interface Longer {
+  readonly words: Int32Array;
+  readonly shift: Int32Array;
+  readonly rounds: number;
+}
+
+/** Writes the layout's jumps in place; where some do not reach, gives the longer program. */
+function resolve(list: PatchList, layout: Layout, isa: number): Longer | undefined {
+  const { words, jumps, jumpCount } = layout;
+  const farSlots: number[] = [];
+  const farTargets: number[] = [];
+  for (let i = 0; i < jumpCount; i++) {
+    const at = jumps[2 * i]!;
+    const node = jumps[2 * i + 1]!;
+    const word = words[2 * at]!;
+    const reach = reachOf(word);
+    const position = layout.targetOf(node, reach);
+    const distance = position - at - 1;
+    if (reach !== Reach.OFFSET) {
+      words[2 * at + 1] = distance;
+    } else if (fitsOffset(distance)) {
+      words[2 * at] = (word & 0xffff) | (distance << 16);
+    } else {
+      if (isa < 4) throw tooFar(list, node, distance);
+      farSlots.push(at);
+      farTargets.push(position);
+    }
+  }
+  if (farSlots.length === 0) return undefined;
+  const targets = new Int32Array(words.length >> 1);
+  for (let at = 0; at < targets.length; at++) {
+    const word = words[2 * at]!;
+    const reach = reachOf(word);
+    if (reach !== Reach.NONE) targets[at] = at + 1 + (reach === Reach.OFFSET ? word >> 16 : words[2 * at + 1]!);
+  }
+  for (const [i, at] of farSlots.entries()) targets[at] = farTargets[i]!;
+  return lengthen(words, targets);
+}
+
+function tooFar(list: PatchList, node: number, distance: number): BpfError {
+  const insn = list.origin(node);
+  return new BpfError("out-of-range", `the jump at instruction ${insn} would go ${distance} slots`, {
+    insn,
+    expected: "-32768..32767",
+    hint: "instruction set version 4 has `gotol`, which reaches farther",
+  });
+}
+
+function shifted({ place, entry }: Layout, shift: Int32Array, length: number): Places {
+  const moved = place.map((at) => at + shift[at]!);
+  return { place: moved, entry: entry === place ? moved : entry.map((at) => at + shift[at]!), length };
+}
+
+function stretched(track: Track, shift: Int32Array): Track {
+  const stretch = (column: Int32Array): Int32Array => {
+    const longer = new Int32Array(column.length + shift[column.length]!);
+    for (let i = 0; i < column.length; i++) longer.fill(column[i]!, i + shift[i]!, i + 1 + shift[i + 1]!);
+    return longer;
+  };
+  return { origin: stretch(track.origin), node: stretch(track.node), patch: stretch(track.patch) };
+}
+
+/** Per new slot the original whose facts and aux data it has; -1 for none. */
+function sourcesOf({ originals, heirs }: PatchStore, { node }: Track, shift: Int32Array | undefined): Int32Array {
+  const sources = new Int32Array(node.length);
+  for (let i = 0; i < node.length; i++) {
+    const from = node[i]!;
+    sources[i] = from < originals ? from : (heirs?.[from - originals - 1] ?? 0) - 1;
+  }
+  if (shift !== undefined) {
+    for (let i = 0; i + 1 < shift.length; i++) {
+      if (shift[i] !== shift[i + 1]) sources.fill(-1, i + 1 + shift[i]!, i + 1 + shift[i + 1]!);
+    }
+  }
+  return sources;
+}
+
+function mapFacts({ facts }: PatchList, store: PatchStore, { node }: Track, sources: Int32Array): InsnFacts {
+  const { originals, recorded, poolRecorded } = store;
+  const length = node.length;
+  const flags = new Uint16Array(length);
+  const pointer = new Uint8Array(length);
+  const offset = new Int32Array(length);
+  const map = new Int32Array(length);
+  const index = new Int32Array(length);
+  for (let i = 0; i < length; i++) {
+    const source = sources[i]!;
+    const at = node[i]!;
+    const inPool = at >= originals;
+    flags[i] =
+      ((source >= 0 ? facts.flags[source] : 0) ?? 0) |
+      ((source >= 0 ? recorded?.[source] : 0) ?? 0) |
+      ((inPool ? poolRecorded?.[at - originals - 1] : 0) ?? 0);
+    if (source < 0 || facts.flags.length === 0) continue;
+    pointer[i] = facts.pointer[source]!;
+    offset[i] = facts.offset[source]!;
+    map[i] = facts.map[source]!;
+    index[i] = facts.index[source]!;
+  }
+  return { flags, pointer, offset, map, index };
+}
+
+function workOf(
+  list: PatchList,
+  layout: Layout,
+  length: number,
+  rounds: number,
+  { metadata }: LinearizeOptions,
+): number {
+  const { program } = list;
+  const tables = (metadata?.tables ?? []).reduce((sum, { insn }) => sum + insn.length, 0);
+  const columns = 1 + (metadata?.aux ?? []).length;
+  return (
+    list.originals +
+    length * (columns + rounds - 1) +
+    layout.jumpCount +
+    program.subprogs.length +
+    (program.lines?.insn.length ?? 0) +
+    tables
+  );
+}

@@ -1,0 +1,534 @@
+// The patch list: a program and what is to be inserted, replaced and deleted in it, all of which `linearize` carries out at once.
+import { type InsnFacts, NO_FACTS } from "../analysis/facts.ts";
+import { BpfError } from "../errors.ts";
+import type { Program } from "../program.ts";
+import { LDIMM64, Reach, reachOf } from "./branches.ts";
+
+/** One call of `replace` or `prepend`. */
+export interface Patch {
+  /** Counts from 1, in the order of the calls. */
+  readonly id: number;
+  readonly kind: "replace" | "prepend";
+  /** The node that it replaced or stands before. */
+  readonly at: number;
+  /** Its own nodes: `first` … `first + slots - 1`. */
+  readonly first: number;
+  readonly slots: number;
+  /** Index of the pass that made it, in the order of `beginPass`; -1 before the first. */
+  readonly pass: number;
+}
+
+/** The store of a {@link PatchList}, for those who read it in bulk; it changes with the next edit and is not to be written. */
+export interface PatchStore {
+  readonly originals: number;
+  /** Two words a slot of all patches, each patch followed by one empty slot that stands for its end. Node `originals + 1` is slot 0. */
+  readonly pool: Int32Array;
+  readonly poolSlots: number;
+  readonly patches: number;
+  /** Three numbers a patch, from patch 1 on: the node it is at, its first node, and `link << 1 | isReplacement`. */
+  readonly records: Int32Array;
+  /** State of each original, and of each slot of the pool where any of them was patched: see {@link PatchList}. */
+  readonly state: Int32Array;
+  readonly poolState: Int32Array | undefined;
+  /** Per slot of the pool: 1 + the node a jump was aimed at, 0 without. */
+  readonly aims: Int32Array | undefined;
+  /** Originals that were aimed elsewhere. */
+  readonly originalAims: ReadonlyMap<number, number> | undefined;
+  /** Whether an aim goes to a patch's node. */
+  readonly aimsInside: boolean;
+  /** Per slot of the pool: 1 + the original whose facts and aux data it has, 0 without. */
+  readonly heirs: Int32Array | undefined;
+  /** Flags recorded, by original and by slot of the pool. */
+  readonly recorded: Uint16Array | undefined;
+  readonly poolRecorded: Uint16Array | undefined;
+  readonly prepends: number;
+  /** Slots of the program that comes out, before long forms. */
+  readonly length: number;
+  readonly passNames: readonly string[];
+  /** First patch of each pass. */
+  readonly passStarts: readonly number[];
+}
+
+const REPLACEMENT = 1;
+const RECORD = 3;
+
+/**
+ * The instructions of a program as nodes, numbered for good: an original is its slot index, an instruction of a patch has the number
+ * that `replace` or `prepend` returned plus its place in the patch. Nothing moves until `linearize`; each edit costs O(its own slots).
+ *
+ * - Offsets in a patch's words count within that patch; 0 after its last instruction is the end of the patch. A jump that leaves its
+ *   patch otherwise, and every call, is given its node by {@link aim}.
+ * - What pointed at a replaced instruction points at the first of its replacement. What jumped to an instruction still does after a
+ *   `prepend`, passing over what was prepended; a subprogram, when called, begins with it.
+ * - What pointed at a deleted instruction goes on with what follows it.
+ * - A two-slot load is one instruction, known by its first slot.
+ *
+ * @example
+ * ```ts
+ * import { assemble, linearize, packWord, PatchList } from "@bpfkit/core";
+ * const list = new PatchList(assemble("if r1 > 5 goto out\nr0 /= r2\nout: exit"));
+ * for (const at of list) {
+ *   if (list.code(at) !== 0x3f) continue;
+ *   // if r2 != 0 goto +2; w0 = 0; goto +1; r0 /= r2
+ *   list.replace(at, [packWord(0x55, 2, 0, 2), 0, packWord(0xb4, 0, 0, 0), 0, packWord(0x05, 0, 0, 1), 0, ...list.words(at)]);
+ * }
+ * console.log(linearize(list).program.insns.length); // 6
+ * ```
+ */
+export class PatchList implements Iterable<number> {
+  readonly program: Program;
+  /** Of the originals, by slot. A patch's nodes lie beyond the columns: `facts.flags[at]` is undefined there, which is no fact. */
+  readonly facts: InsnFacts;
+  readonly #originals: number;
+  readonly #words: Int32Array;
+  // State of a node: 0 as it was; p > 0: patch p is the last one prepended to it or the one that replaced it; -p - 1: deleted, p as
+  // before or 0. Prepended patches form a ring by link, the last one linking to the first; a replacement links to the last prepended.
+  readonly #state: Int32Array;
+  #poolState: Int32Array | undefined;
+  #pool: Int32Array;
+  #poolSlots = 0;
+  #records: Int32Array;
+  #patches = 0;
+  #prepends = 0;
+  #length: number;
+  #aims: Int32Array | undefined;
+  #originalAims: Map<number, number> | undefined;
+  #aimsInside = false;
+  #heirs: Int32Array | undefined;
+  #recorded: Uint16Array | undefined;
+  #poolRecorded: Uint16Array | undefined;
+  readonly #passNames: string[] = [];
+  readonly #passStarts: number[] = [];
+  #lastFound = 1;
+
+  /** `facts` are the program's own, by slot; nothing is known unless told. */
+  constructor(program: Program, facts: InsnFacts = NO_FACTS) {
+    const slots = program.insns.length;
+    if (facts !== NO_FACTS && facts.flags.length !== slots) {
+      throw new BpfError("argument", `facts of ${facts.flags.length} slots`, { expected: `${slots}, as the program` });
+    }
+    this.program = program;
+    this.facts = facts;
+    this.#originals = slots;
+    this.#words = program.insns.words;
+    this.#length = slots;
+    this.#state = new Int32Array(slots);
+    this.#pool = new Int32Array(Math.max(64, 2 * slots));
+    this.#records = new Int32Array(RECORD * Math.max(16, slots >> 2));
+  }
+
+  /** Slots of the program: its nodes are 0 … `originals - 1`. */
+  get originals(): number {
+    return this.#originals;
+  }
+
+  /** Calls of `replace` and `prepend`. */
+  get patches(): number {
+    return this.#patches;
+  }
+
+  /** First word of a node: offset, registers and opcode. */
+  word(at: number): number {
+    return at < this.#originals ? this.#words[2 * at]! : this.#pool[2 * (at - this.#originals - 1)]!;
+  }
+
+  /** Opcode byte. */
+  code(at: number): number {
+    return this.word(at) & 0xff;
+  }
+
+  dst(at: number): number {
+    return (this.word(at) >>> 8) & 0xf;
+  }
+
+  src(at: number): number {
+    return (this.word(at) >>> 12) & 0xf;
+  }
+
+  /** Signed 16-bit offset; of a jump as written, which {@link target} reads. */
+  off(at: number): number {
+    return this.word(at) >> 16;
+  }
+
+  /** Signed 32-bit immediate. */
+  imm(at: number): number {
+    return at < this.#originals ? this.#words[2 * at + 1]! : this.#pool[2 * (at - this.#originals) - 1]!;
+  }
+
+  /** Slots of the instruction: 1, or 2 for a two-slot load, whose high half is `imm(at + 1)`. */
+  width(at: number): 1 | 2 {
+    return this.code(at) === LDIMM64 ? 2 : 1;
+  }
+
+  /** The words of an instruction, two or four. */
+  words(at: number): number[] {
+    const words = [this.word(at), this.imm(at)];
+    if (this.width(at) === 2) words.push(this.word(at + 1), this.imm(at + 1));
+    return words;
+  }
+
+  /** The node that an instruction jumps to, calls or takes the address of; undefined when it does none of these. */
+  target(at: number): number | undefined {
+    const word = this.word(at);
+    const reach = reachOf(word);
+    if (reach === Reach.NONE) return undefined;
+    const aim = this.#aimOf(at);
+    if (aim !== undefined) return aim;
+    return at + 1 + (reach === Reach.OFFSET ? word >> 16 : this.imm(at));
+  }
+
+  /** Facts of a node: the original's, those recorded, and for an heir those of whom it inherited from. Bits of `Fact`. */
+  flags(at: number): number {
+    const n = this.#originals;
+    if (at < n) return (this.facts.flags[at] ?? 0) | (this.#recorded?.[at] ?? 0);
+    const heir = this.#heirs?.[at - n - 1] ?? 0;
+    return (this.#poolRecorded?.[at - n - 1] ?? 0) | (heir === 0 ? 0 : this.flags(heir - 1));
+  }
+
+  /** The original slot that a node goes back to. */
+  origin(at: number): number {
+    let node = at;
+    while (node >= this.#originals) node = this.#records[RECORD * this.#patchOf(node)]!;
+    return node;
+  }
+
+  /** The patch that a node belongs to; undefined for an original. */
+  patchOf(at: number): Patch | undefined {
+    return at < this.#originals ? undefined : this.patch(this.#patchOf(at));
+  }
+
+  /** A patch by its id, 1 … `patches`. */
+  patch(id: number): Patch {
+    if (!Number.isInteger(id) || id < 1 || id > this.#patches) {
+      throw new BpfError("argument", `patch ${id}`, { expected: `1..${this.#patches}` });
+    }
+    const records = this.#records;
+    const first = records[RECORD * id + 1]!;
+    let pass = this.#passStarts.length - 1;
+    while (pass >= 0 && this.#passStarts[pass]! > id) pass--;
+    const kind = (records[RECORD * id + 2]! & REPLACEMENT) === 0 ? "prepend" : "replace";
+    return { id, kind, at: records[RECORD * id]!, first, slots: this.#endOf(id) - first, pass };
+  }
+
+  /** Whether a node still stands in the list itself: neither replaced nor deleted. */
+  isLive(at: number): boolean {
+    const state = this.#stateOf(at);
+    return state === 0 || (state > 0 && (this.#records[RECORD * state + 2]! & REPLACEMENT) === 0);
+  }
+
+  /** The node that stands for one now: itself, or the first of its replacement; -1 when that was deleted. */
+  standing(at: number): number {
+    let node = at;
+    while (!this.isLive(node)) {
+      const state = this.#stateOf(node);
+      if (state < 0) return -1;
+      node = this.#records[RECORD * state + 1]!;
+    }
+    return node;
+  }
+
+  /** The first node in program order; -1 when all are deleted. */
+  first(): number {
+    return this.#originals === 0 ? -1 : this.#seek(0, false);
+  }
+
+  /** The node that follows `at` and all that replaced it; -1 at the end. Amortised O(1) along a walk. */
+  next(at: number): number {
+    return this.#seek(at, true);
+  }
+
+  /** All nodes in program order. Edits at a node are behind the walk, which goes on with what follows them. */
+  *[Symbol.iterator](): Generator<number, void, undefined> {
+    for (let at = this.first(); at >= 0; at = this.next(at)) yield at;
+  }
+
+  /** Patches from here on belong to this pass. */
+  beginPass(name: string): void {
+    this.#passNames.push(name);
+    this.#passStarts.push(this.#patches + 1);
+  }
+
+  /**
+   * Puts `slots` slots of `words` (two numbers each) in the place of a node; gives the node of the first.
+   *
+   * @throws {BpfError} `argument` when the node does not stand in the list any more, or the words cut a two-slot load in half
+   */
+  replace(at: number, words: ArrayLike<number>, slots: number = words.length >> 1): number {
+    const state = this.#check(at);
+    const first = this.#append(at, words, slots, (state << 1) | REPLACEMENT);
+    this.#setState(at, this.#patches);
+    const width = this.width(at);
+    if (width === 2) this.#setState(at + 1, -1);
+    this.#length += slots - width;
+    return first;
+  }
+
+  /**
+   * Puts `slots` slots of `words` directly before a node, which keeps what is known of it; gives the node of the first.
+   *
+   * @throws {BpfError} `argument` as {@link replace}
+   */
+  prepend(at: number, words: ArrayLike<number>, slots: number = words.length >> 1): number {
+    const last = this.#check(at);
+    const id = this.#patches + 1;
+    const link = last === 0 ? id : this.#records[RECORD * last + 2]! >> 1;
+    const first = this.#append(at, words, slots, link << 1);
+    if (last !== 0) this.#records[RECORD * last + 2] = id << 1;
+    this.#setState(at, id);
+    this.#prepends++;
+    this.#length += slots;
+    return first;
+  }
+
+  /** Takes a node out; what was prepended to it stays. @throws {BpfError} `argument` when it does not stand in the list any more */
+  delete(at: number): void {
+    const state = this.#check(at);
+    this.#setState(at, -state - 1);
+    const width = this.width(at);
+    if (width === 2) this.#setState(at + 1, -1);
+    this.#length -= width;
+  }
+
+  /**
+   * Makes a jump, a call or a two-slot load of a subprogram's address go to a node, whatever its field says. Calls and addresses need
+   * an original slot, where a subprogram begins.
+   *
+   * @throws {BpfError} `argument` when `at` does not point at code or there is no node `target`
+   */
+  aim(at: number, target: number): void {
+    const reach = reachOf(this.#known(at));
+    if (reach === Reach.NONE)
+      throw new BpfError("argument", `node ${at} does not point at code`, { expected: "a jump or a call" });
+    this.#known(target);
+    if (target >= this.#originals) {
+      if (reach >= Reach.CALL) {
+        throw new BpfError("argument", `a call to node ${target}, in a patch`, {
+          expected: "the start of a subprogram",
+        });
+      }
+      this.#aimsInside = true;
+    }
+    if (at < this.#originals) {
+      this.#originalAims ??= new Map();
+      this.#originalAims.set(at, target);
+    } else {
+      this.#aims ??= new Int32Array(this.#pool.length >> 1);
+      this.#aims[at - this.#originals - 1] = target + 1;
+    }
+  }
+
+  /** Gives a patch's node the facts and the aux data of an original or of whom that inherited from: it now does that one's work. */
+  inherit(at: number, from: number): void {
+    this.#known(at);
+    this.#known(from);
+    const n = this.#originals;
+    if (at < n) throw new BpfError("argument", `node ${at} is an original`, { expected: "a patch's node" });
+    const source = from < n ? from + 1 : (this.#heirs?.[from - n - 1] ?? 0);
+    if (source === 0) return;
+    this.#heirs ??= new Int32Array(this.#pool.length >> 1);
+    this.#heirs[at - n - 1] = source;
+  }
+
+  /** Records facts of a node (bits of `Fact`), which must hold in every run of the patched program. */
+  record(at: number, flags: number): void {
+    this.#known(at);
+    const n = this.#originals;
+    if (at < n) {
+      this.#recorded ??= new Uint16Array(n);
+      this.#recorded[at]! |= flags;
+    } else {
+      this.#poolRecorded ??= new Uint16Array(this.#pool.length >> 1);
+      this.#poolRecorded[at - n - 1]! |= flags;
+    }
+  }
+
+  /** The store, for reading in bulk. */
+  store(): PatchStore {
+    return {
+      originals: this.#originals,
+      pool: this.#pool,
+      poolSlots: this.#poolSlots,
+      patches: this.#patches,
+      records: this.#records,
+      state: this.#state,
+      poolState: this.#poolState,
+      aims: this.#aims,
+      originalAims: this.#originalAims,
+      aimsInside: this.#aimsInside,
+      heirs: this.#heirs,
+      recorded: this.#recorded,
+      poolRecorded: this.#poolRecorded,
+      prepends: this.#prepends,
+      length: this.#length,
+      passNames: [...this.#passNames],
+      passStarts: [...this.#passStarts],
+    };
+  }
+
+  #aimOf(at: number): number | undefined {
+    if (at < this.#originals) return this.#originalAims?.get(at);
+    const aim = this.#aims?.[at - this.#originals - 1] ?? 0;
+    return aim === 0 ? undefined : aim - 1;
+  }
+
+  #stateOf(at: number): number {
+    return at < this.#originals ? this.#state[at]! : (this.#poolState?.[at - this.#originals - 1] ?? 0);
+  }
+
+  #setState(at: number, state: number): void {
+    if (at < this.#originals) {
+      this.#state[at] = state;
+    } else {
+      this.#poolState ??= new Int32Array(this.#pool.length >> 1);
+      this.#poolState[at - this.#originals - 1] = state;
+    }
+  }
+
+  /** First node after a patch's own: the empty slot behind it. */
+  #endOf(id: number): number {
+    return (id === this.#patches ? this.#originals + 1 + this.#poolSlots : this.#records[RECORD * (id + 1) + 1]!) - 1;
+  }
+
+  /** The patch that holds a node of the pool. Neighbours of the last one found cost O(1), others O(log patches). */
+  #patchOf(at: number): number {
+    const records = this.#records;
+    let low = this.#lastFound;
+    if (at < records[RECORD * low + 1]! || at > this.#endOf(low)) {
+      low = 1;
+      for (let high = this.#patches; low < high; ) {
+        const middle = (low + high + 1) >>> 1;
+        if (records[RECORD * middle + 1]! <= at) low = middle;
+        else high = middle - 1;
+      }
+      this.#lastFound = low;
+    }
+    return low;
+  }
+
+  /** The first word of a node. @throws {BpfError} `argument` when there is none */
+  #known(at: number): number {
+    const n = this.#originals;
+    const slot = at - n - 1;
+    const inPool = slot >= 0 && slot < this.#poolSlots && at !== this.#endOf(this.#patchOf(at));
+    if (!Number.isInteger(at) || at < 0 || !(at < n || inPool)) {
+      throw new BpfError("argument", `there is no node ${at}`, {
+        expected: "a slot of the program or a node of a patch",
+      });
+    }
+    const word = this.word(at);
+    if ((word & 0xff) === 0) {
+      throw new BpfError("argument", `node ${at} is the second half of a two-slot load`, {
+        expected: "its first slot",
+      });
+    }
+    return word;
+  }
+
+  /** The state of a node that can be edited: 0, or the last patch prepended to it. */
+  #check(at: number): number {
+    const state = at >= 0 && at < this.#originals ? this.#state[at]! : undefined;
+    if (state === 0 && (this.#words[2 * at]! & 0xff) !== 0) return 0;
+    this.#known(at);
+    if (!this.isLive(at)) {
+      const was = this.#stateOf(at);
+      const now = was < 0 ? "deleted" : `replaced by ${this.#records[RECORD * was + 1]!}`;
+      throw new BpfError("argument", `node ${at} was ${now}`, { expected: "a node that stands in the list" });
+    }
+    return this.#stateOf(at);
+  }
+
+  #append(at: number, words: ArrayLike<number>, slots: number, link: number): number {
+    if (!(slots > 0) || 2 * slots > words.length) {
+      throw new BpfError("argument", `a patch of ${slots} slots in ${words.length} words`, {
+        expected: "at least one slot",
+      });
+    }
+    const start = this.#poolSlots;
+    const end = 2 * (start + slots);
+    if (end + 2 > this.#pool.length) this.#grow(end + 2);
+    const pool = this.#pool;
+    let whole = true;
+    for (let from = 0, to = 2 * start; to < end; from += 2, to += 2) {
+      pool[to] = words[from]!;
+      pool[to + 1] = words[from + 1]!;
+      whole = (words[from]! & 0xff) !== 0 && (words[from]! & 0xff) !== LDIMM64 && whole;
+    }
+    if (!whole) checkHalves(words, slots);
+    this.#poolSlots = start + slots + 1;
+    const id = ++this.#patches;
+    if (RECORD * (id + 1) > this.#records.length) this.#records = grown(this.#records, RECORD * (id + 1), Int32Array);
+    const first = this.#originals + 1 + start;
+    const records = this.#records;
+    records[RECORD * id] = at;
+    records[RECORD * id + 1] = first;
+    records[RECORD * id + 2] = link;
+    return first;
+  }
+
+  #grow(words: number): void {
+    this.#pool = grown(this.#pool, words, Int32Array);
+    const slots = this.#pool.length >> 1;
+    if (this.#poolState !== undefined) this.#poolState = grown(this.#poolState, slots, Int32Array);
+    if (this.#aims !== undefined) this.#aims = grown(this.#aims, slots, Int32Array);
+    if (this.#heirs !== undefined) this.#heirs = grown(this.#heirs, slots, Int32Array);
+    if (this.#poolRecorded !== undefined) this.#poolRecorded = grown(this.#poolRecorded, slots, Uint16Array);
+  }
+
+  /** The first node at or after a unit, or after it. A unit is a node with what was prepended to it and what replaced it. */
+  #seek(unit: number, past: boolean): number {
+    const n = this.#originals;
+    const records = this.#records;
+    let at = unit;
+    let leave = past;
+    for (;;) {
+      if (leave) {
+        const id = at < n ? 0 : this.#patchOf(at);
+        at += this.width(at);
+        if (id === 0) {
+          if (at >= n) return -1;
+        } else if (at >= this.#endOf(id)) {
+          const owner = records[RECORD * id]!;
+          const link = records[RECORD * id + 2]!;
+          const state = this.#stateOf(owner);
+          at = owner;
+          if ((link & REPLACEMENT) !== 0) continue;
+          const current = state < 0 ? -state - 1 : state;
+          const replaced = (records[RECORD * current + 2]! & REPLACEMENT) !== 0;
+          const last = replaced ? records[RECORD * current + 2]! >> 1 : current;
+          if (id !== last) at = records[RECORD * (link >> 1) + 1]!;
+          else if (state < 0) continue;
+          else if (replaced) at = records[RECORD * current + 1]!;
+          else return owner;
+        }
+        leave = false;
+      }
+      const state = this.#stateOf(at);
+      if (state === 0) return at;
+      const id = state < 0 ? -state - 1 : state;
+      if (id === 0) {
+        leave = true;
+        continue;
+      }
+      const link = records[RECORD * id + 2]!;
+      const last = (link & REPLACEMENT) === 0 ? id : link >> 1;
+      at = records[RECORD * (last === 0 ? id : records[RECORD * last + 2]! >> 1) + 1]!;
+    }
+  }
+}
+
+function grown<T extends Int32Array | Uint16Array>(array: T, needed: number, make: new (length: number) => T): T {
+  const larger = new make(Math.max(needed, 2 * array.length));
+  larger.set(array);
+  return larger;
+}
+
+function checkHalves(words: ArrayLike<number>, slots: number): void {
+  for (let i = 0; i < slots; i++) {
+    const code = words[2 * i]! & 0xff;
+    const cut = code === LDIMM64 && (i + 1 >= slots || (words[2 * i + 2]! & 0xff) !== 0);
+    if (code === 0 || cut) {
+      throw new BpfError("argument", `slot ${i} of a patch holds half a two-slot load`, { expected: "both slots" });
+    }
+    if (code === LDIMM64) i++;
+  }
+}
