@@ -20,6 +20,9 @@ export function askKernel(arch, cases) {
   }
 }
 
+/** The harness' name of an architecture. */
+export const guestOf = (arch) => (arch === "x86-64" ? "x86_64" : arch);
+
 const BPF_F_SLEEPABLE = 1 << 4;
 
 /** A case that loads `program`. Its maps are created in the guest; `sources` gives what they hold at the start. */
