@@ -72,6 +72,7 @@ function emitImmediate(a: Assembler, code: number, dst: number, imm: number): vo
   if (operation === ADD && fits12(imm)) a.addi(dst, dst, imm);
   else if (operation === SUB && fits12(-imm)) a.addi(dst, dst, -imm);
   else if (operation === AND && fits12(imm)) a.andi(dst, dst, imm);
+  else if (operation === AND && imm === 0xffff) a.zextH(dst, dst);
   else if (operation === OR && fits12(imm)) ori(a, dst, dst, imm);
   else if (operation > LSH && fits12(imm)) xori(a, dst, dst, imm);
   else {
