@@ -17,3 +17,13 @@ export { ROWS, type Row, type Values } from "./row.ts";
 
 // print.ts
 export { disassemble, printInsn } from "./print.ts";
+
+// semantics.ts
+export { SEMANTICS } from "./semantics.ts";
+export type { Fields, Meaning } from "./meaning/operands.ts";
+
+// cpu.ts
+export { Arm64Cpu, createCpu, fieldsOf } from "./cpu.ts";
+
+// backend.ts
+export { arm64 } from "./backend.ts";

@@ -164,7 +164,9 @@ export class Pair {
   #isShared(referenceStop: Stop | undefined): boolean {
     const { insns } = this.#program.program;
     const { structure } = this.#program;
-    const [left, at] = [this.#path.at(-1), this.subject.at];
+    const left = this.#path.at(-1);
+    let { at } = this.subject;
+    while (at + 1 < insns.length && this.#place(at + 1) === this.#place(at)) at++; // past instructions without code
     return (
       left !== undefined &&
       insns.code(left) === EXIT &&

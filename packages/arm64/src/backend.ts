@@ -1,0 +1,83 @@
+// The arm64 backend: its parts put together.
+import { type Backend, BpfError, defineBackend, invariant } from "@bpfkit/core";
+import { abi } from "./abi.ts";
+import { Assembler, BRANCHES, branch26, writeBranch, writeWord } from "./assembler.ts";
+import { createCpu } from "./cpu.ts";
+import { ALU_LOWERING } from "./lower/alu.ts";
+import { ATOMIC_LOWERING } from "./lower/atomic.ts";
+import { CALL_LOWERING } from "./lower/call.ts";
+import { JUMP_LOWERING } from "./lower/jump.ts";
+import { MEMORY_LOWERING } from "./lower/memory.ts";
+import { disassemble } from "./print.ts";
+import { emitPrologue, frameSlots } from "./prologue.ts";
+import type { Reg } from "./regs.ts";
+
+/**
+ * Compiles BPF to arm64 as Linux 7.2 does, and runs it on an emulated CPU.
+ *
+ * Layout: `pac` signs return addresses, `bti` marks where indirect branches may land, `far` calls functions by their whole address, for code
+ * that may lie more than 128 MiB away from them. Features: `lse` uses the atomic instructions of FEAT_LSE.
+ *
+ * @example
+ * ```ts
+ * import { arm64 } from "@bpfkit/arm64";
+ * import { assemble, formatListing, trust } from "@bpfkit/core";
+ * const image = arm64.compile(trust(assemble("r0 = 0\nexit")));
+ * console.log(formatListing(arm64.disassemble(image.code)));
+ * ```
+ */
+export const arm64: Backend<Reg> = defineBackend<Reg, Assembler>({
+  arch: "arm64",
+  abi,
+  capabilities: { layout: { pac: true, bti: false, far: false }, features: { lse: true } },
+  assembler: () => new Assembler(),
+  lowering: { ...ALU_LOWERING, ...MEMORY_LOWERING, ...JUMP_LOWERING, ...CALL_LOWERING, ...ATOMIC_LOWERING },
+  prologue: emitPrologue,
+  frameSlots,
+  branches: BRANCHES,
+  writeBranch,
+  relocate,
+  disassemble,
+  createCpu,
+});
+
+/** Opcode of movz in place of movn's, and the fields of 16 bits. */
+const MOVZ_BIT = 0x4000_0000;
+const IMM16 = 0xffff << 5;
+const NEAR = 1n << 27n;
+
+/** `call26`: the distance from a `bl` in words. `abs48`: an address in a movn and two movk. */
+function relocate(code: Uint8Array, offset: number, kind: string, address: bigint, value: bigint): void {
+  if (kind === "abs48") {
+    relocateAddress(code, offset, address, value);
+    return;
+  }
+  invariant(kind === "call26", `relocation ${kind}`);
+  const from = address + BigInt(offset);
+  const distance = BigInt.asIntN(64, value - from);
+  if (distance < -NEAR || distance >= NEAR || (distance & 3n) !== 0n) {
+    throw outOfRange(`call of 0x${value.toString(16)} from`, address, offset, "a multiple of 4 within 128 MiB");
+  }
+  writeWord(code, offset, 0x9400_0000 | branch26(Number(distance)));
+}
+
+function relocateAddress(code: Uint8Array, offset: number, address: bigint, value: bigint): void {
+  const top = value >> 48n;
+  if (top !== 0n && top !== 0xffffn) {
+    throw outOfRange(`address 0x${value.toString(16)} in`, address, offset, "48 bits, the rest all 0 or all 1");
+  }
+  const part = (index: number): number => Number((value >> BigInt(16 * index)) & 0xffffn);
+  const patch = (index: number, imm: number, bits: number): void => {
+    const at = offset + 4 * index;
+    const word = code[at]! | (code[at + 1]! << 8) | (code[at + 2]! << 16) | (code[at + 3]! << 24);
+    writeWord(code, at, (word & ~IMM16) | (imm << 5) | bits);
+  };
+  if (top === 0n) patch(0, part(0), MOVZ_BIT);
+  else patch(0, part(0) ^ 0xffff, 0);
+  patch(1, part(1), 0);
+  patch(2, part(2), 0);
+}
+
+function outOfRange(what: string, address: bigint, offset: number, expected: string): BpfError {
+  return new BpfError("out-of-range", `${what} code at 0x${address.toString(16)}`, { offset, expected });
+}

@@ -1,0 +1,115 @@
+// How a subprogram's frame is made and left: what Linux 7.2 shows on arm64.
+import { type Frame, type FrameSlot, type LowerContext, type LowerGuard, MAY_GOTO_PASSES } from "@bpfkit/core";
+import { REG, SP, X0, X8, X9, X10, X25, X26, X29, X30, XZR } from "./abi.ts";
+import type { Assembler } from "./assembler.ts";
+import { emit } from "./emit.ts";
+import { REGS } from "./regs.ts";
+
+const { nop, bti, paciasp, autiasp, stp_pre, ldp_post, add_imm, sub_imm, movz, ldr_lit, br, ret } = emit;
+
+/** Bytes of the instruction that a call or jump can be written over, behind the one that keeps the return address. */
+const SITE = 4;
+/** Targets of `bti`: jumps, and jumps and calls. */
+const J = 2;
+const JC = 3;
+const EXIT = 0x95;
+
+/** Bytes below r10: the BPF stack and the counter of may_goto. */
+function spaceOf({ stack, counter }: Frame): number {
+  return (stack + counter + 15) & -16;
+}
+
+/** Offset from sp of what lies at `r10 + offset`. */
+export function fromSp(frame: Frame, offset: number): number {
+  return spaceOf(frame) + offset;
+}
+
+/** Offset from sp of the may_goto counter. */
+export function counterOffset(frame: Frame): number {
+  return fromSp(frame, -(frame.stack + 8));
+}
+
+/** The registers that are kept, in pairs from the top down; the last one may be alone. */
+function keptBy({ saved, usesR10 }: Frame): number[] {
+  const kept = saved.map((register) => REG[register]!);
+  if (usesR10) kept.push(X25);
+  return kept;
+}
+
+/**
+ * ```
+ *   x29 + 8   x30
+ *   x29       x29 of the caller
+ *             x26 of the caller
+ *   x26       tail calls so far; in a subprogram x26 again, and its count is the caller's
+ *             x19 x20 x21 x22 x25, those that are used, in pairs
+ *   x25       = r10
+ *             BPF stack, `stack` bytes
+ *             counter of may_goto
+ *   sp
+ * ```
+ */
+export function emitPrologue(a: Assembler, context: LowerContext<Assembler>): void {
+  const { layout, frame, subprog, info, program } = context;
+  if (layout.bti) bti(a, JC);
+  a.mov(1, X9, X30);
+  a.site("entry", SITE, subprog);
+  nop(a);
+  if (layout.pac) paciasp(a);
+  stp_pre(a, 1, X29, X30, SP, -2);
+  a.movSp(X29, SP);
+  if (subprog === 0) {
+    stp_pre(a, 1, XZR, X26, SP, -2);
+    a.movSp(X26, SP); // tail calls land behind this
+    if (layout.bti) bti(a, J);
+  } else stp_pre(a, 1, X26, X26, SP, -2);
+  const kept = keptBy(frame);
+  for (let i = 0; i < kept.length; i += 2) stp_pre(a, 1, kept[i]!, kept[i + 1] ?? XZR, SP, -2);
+  if (frame.usesR10) a.movSp(X25, SP);
+  const space = spaceOf(frame);
+  if (space > 0) sub_imm(a, 1, SP, SP, space, 0);
+  if (frame.counter > 0) {
+    movz(a, 1, X10, MAY_GOTO_PASSES >> 16, 1);
+    a.storeSlot(X10, counterOffset(frame), X9);
+  }
+  const last = info.end - 1;
+  if (program.insns.code(last) !== EXIT) context.outOfLine(epilogueBehind, last, context.epilogue, context.epilogue);
+}
+
+/** Where no exit is last, those before it find the way out behind the subprogram. */
+const epilogueBehind: LowerGuard<Assembler> = (a, _insns, _at, context) => emitEpilogue(a, context);
+
+/** Leaves the frame and returns; behind that, where 8 bytes are aligned, a jump to an address that would lie behind it. */
+export function emitEpilogue(a: Assembler, context: LowerContext<Assembler>): void {
+  const { layout, frame } = context;
+  const space = spaceOf(frame);
+  if (space > 0) add_imm(a, 1, SP, SP, space, 0);
+  const kept = keptBy(frame);
+  for (let i = (kept.length - 1) & -2; i >= 0; i -= 2) ldp_post(a, 1, kept[i]!, kept[i + 1] ?? XZR, SP, 2);
+  ldp_post(a, 1, XZR, X26, SP, 2);
+  ldp_post(a, 1, X29, X30, SP, 2);
+  a.mov(1, X0, X8);
+  if (layout.pac) autiasp(a);
+  ret(a, X30);
+  if (a.misalignment(context.entry(context.subprog)) !== 0) nop(a);
+  ldr_lit(a, 1, X10, 2);
+  br(a, X10);
+}
+
+/** The picture above as data, relative to x25. */
+export function frameSlots(frame: Frame): readonly FrameSlot[] {
+  const kept = keptBy(frame);
+  const top = 16 * ((kept.length + 1) >> 1);
+  const slots: FrameSlot[] = [
+    { name: "return address", offset: top + 24, size: 8 },
+    { name: "x29 of the caller", offset: top + 16, size: 8 },
+    { name: "x26 of the caller", offset: top + 8, size: 8 },
+    { name: "tail calls", offset: top, size: 8 },
+  ];
+  kept.forEach((register, i) => {
+    slots.push({ name: REGS[register]!, offset: top - 16 * ((i >> 1) + 1) + 8 * (i & 1), size: 8 });
+  });
+  if (frame.stack > 0) slots.push({ name: "stack", offset: -frame.stack, size: frame.stack });
+  if (frame.counter > 0) slots.push({ name: "may_goto counter", offset: -frame.stack - 8, size: 8 });
+  return slots;
+}

@@ -1,0 +1,19 @@
+import { generateProgram } from "@bpfkit/conformance";
+import { jit, trust } from "@bpfkit/core";
+import { Lockstep } from "@bpfkit/kernel";
+import { describe, expect, test } from "vitest";
+import { arm64 } from "../src/index.ts";
+
+describe("in lockstep with the interpreter", () => {
+  test("every boundary of drawn programs is equal: registers, writes, pointers bit by bit", () => {
+    const lockstep = new Lockstep({ engine: jit(arm64), disassemble: arm64.disassemble });
+    for (let seed = 0; seed < 60; seed++) {
+      const program = lockstep.load(trust(generateProgram(seed, { size: 60 })));
+      const result = program.run({ context: Uint8Array.from({ length: 64 }, (_, i) => i * seed * 37) });
+      expect(result.difference?.listing).toBeUndefined();
+      expect(result.equal).toBe(true);
+      expect(result.subject.stop.kind).toBe("returned");
+      expect(result.boundaries).toBeGreaterThan(result.instructions * 0.8);
+    }
+  });
+});
