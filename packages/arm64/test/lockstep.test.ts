@@ -1,5 +1,5 @@
 import { generateProgram } from "@bpfkit/conformance";
-import { jit, trust } from "@bpfkit/core";
+import { assemble, jit, trust } from "@bpfkit/core";
 import { Lockstep } from "@bpfkit/kernel";
 import { describe, expect, test } from "vitest";
 import { arm64 } from "../src/index.ts";
@@ -14,6 +14,15 @@ describe("in lockstep with the interpreter", () => {
       expect(result.equal).toBe(true);
       expect(result.subject.stop.kind).toBe("returned");
       expect(result.boundaries).toBeGreaterThan(result.instructions * 0.8);
+    }
+  });
+
+  test("frames that do not name r10 have none, and run as the interpreter's do", () => {
+    const lockstep = new Lockstep({ engine: jit(arm64), disassemble: arm64.disassemble });
+    for (const text of ["r0 = 0\nexit", "r6 = 5\ncall f\nr0 += r6\nexit\nf:\nr6 = 7\nr0 = r6\nexit"]) {
+      const result = lockstep.load(trust(assemble(text))).run({ context: new Uint8Array(8) });
+      expect(result.difference?.listing).toBeUndefined();
+      expect(result.equal).toBe(true);
     }
   });
 });

@@ -83,7 +83,7 @@ class Side {
     const { address } = this.#world.stack;
     this.#executable = engine.load(program, this.#world);
     // Code finds its frame below x29, x30, the count of tail calls and the registers it keeps; a program without calls can see where.
-    const [{ registers }] = program.structure.subprogs as [{ readonly registers: number }];
+    const { registers } = program.structure.subprogs[0]!;
     const kept = [6, 7, 8, 9, 10].filter((register) => (registers >> register) & 1).length;
     const low = STACK - 32 - 16 * Math.ceil(kept / 2);
     this.#frameAddress = program.structure.subprogs.length === 1 ? () => address + BigInt(low) : undefined;

@@ -1,8 +1,11 @@
 // One program's run on two engines: both are moved from boundary to boundary, and compared there.
 import {
+  type Insns,
   invariant,
+  kindOf,
   type Line,
   type LiveFrame,
+  opAt,
   type Stop,
   type TrackedExecution,
   type Trap,
@@ -160,7 +163,7 @@ export class Pair {
     }
   }
 
-  /** Whether the subject has only jumped from one exit of a subprogram to the code of another that they share. */
+  /** Whether the subject has only jumped from where it left a subprogram to the code of an exit that does the leaving. */
   #isShared(referenceStop: Stop | undefined): boolean {
     const { insns } = this.#program.program;
     const { structure } = this.#program;
@@ -169,7 +172,7 @@ export class Pair {
     while (at + 1 < insns.length && this.#place(at + 1) === this.#place(at)) at++; // past instructions without code
     return (
       left !== undefined &&
-      insns.code(left) === EXIT &&
+      canLeave(insns, left) &&
       insns.code(at) === EXIT &&
       structure.subprogAt(left) === structure.subprogAt(at) &&
       (referenceStop !== undefined || this.#place(at) !== this.#place(this.reference.at))
@@ -184,7 +187,7 @@ export class Pair {
   #adoptFrame(base: bigint): void {
     this.#entered = undefined;
     const frame = this.#tracked.frames().at(-1);
-    if (frame?.base !== base) return;
+    if (frame?.base !== base || frame.depth === 0) return;
     const [low, high] = this.#extent(frame);
     this.#lockstep.reference.memory.bytes.set(this.#lockstep.subject.memory.bytes.subarray(low, high), low);
   }
@@ -310,6 +313,11 @@ export class Pair {
     }
     return undefined;
   }
+}
+
+/** A packet load outside the packet leaves as an exit does. */
+function canLeave(insns: Insns, at: number): boolean {
+  return insns.code(at) === EXIT || kindOf(opAt(insns, at)) === "packetLoad";
 }
 
 function stopText(stop: Stop | undefined, at: number): string {

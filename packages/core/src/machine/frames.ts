@@ -169,7 +169,7 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
   #enter(subprog: number, resume: number, callback: Callback | undefined): void {
     const frames = this.#frames;
     const { registers } = this.reading;
-    const { name, start, stackDepth: depth } = this.#loaded.program.structure.subprogs[subprog]!;
+    const { name, start, stackDepth: depth, registers: named } = this.#loaded.program.structure.subprogs[subprog]!;
     const { stack, frameAddress } = this.#options;
     if (frames.length === MAX_FRAMES)
       throw new Fault("stack", `${name} would be frame ${MAX_FRAMES + 1} of at most ${MAX_FRAMES}`);
@@ -177,14 +177,15 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
     const base =
       frameAddress?.() ?? (caller === undefined ? stack.high : caller.base - BigInt(roundUp(caller.depth, 16)));
     const low = base - BigInt(depth);
-    if (low < stack.low || base > stack.high) {
+    const usesFrame = (named & (1 << FP)) !== 0; // without, code that is followed may have no frame address at all
+    if (usesFrame && (low < stack.low || base > stack.high)) {
       throw new Fault(
         "stack",
         `${depth} bytes of stack for ${name} below 0x${base.toString(16)}, ${describeStack(stack)}`,
       );
     }
     frames.push({ base, depth, resume, callback, saved: registers.slice(SAVED) });
-    this.#loaded.host.memory.protect(low, depth, Access.READ | Access.WRITE);
+    if (depth > 0) this.#loaded.host.memory.protect(low, depth, Access.READ | Access.WRITE);
     this.reading.frameEntered(low, base);
     for (const reg of [0, 6, 7, 8, 9]) this.#forget(reg);
     registers[FP] = this.reading.constant(base);
@@ -196,7 +197,7 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
     const { reading } = this;
     const { registers } = reading;
     const { base, depth, resume, callback, saved } = this.#frames.pop()!;
-    this.#loaded.host.memory.protect(base - BigInt(depth), depth, 0);
+    if (depth > 0) this.#loaded.host.memory.protect(base - BigInt(depth), depth, 0);
     if (this.#frames.length === 0) {
       this.#stop = { kind: "returned", value: reading.numberOf(registers[0]!) };
       reading.target = -1n;
