@@ -1,5 +1,39 @@
 // The public surface of @bpfkit/conformance: explicit names, grouped by the file that defines them.
 
+// conformance.ts
+export { type ConformanceOptions, generatedInput, generatedProgram, runConformance } from "./conformance.ts";
+
+// report.ts
+export {
+  type ConformanceFailure,
+  type ConformanceReport,
+  formatFailure,
+  type GroupResult,
+  type LockstepTotals,
+  passed,
+} from "./report.ts";
+
+// group.ts
+export { type Group, GROUPS, groupOf } from "./group.ts";
+
+// case.ts
+export { bytesOf, type CaseRun, type ConformanceCase, type Expectation, formatCase, parseCase } from "./case.ts";
+
+// corpus.ts
+export { corpus } from "./corpus.ts";
+
+// run-case.ts
+export { type CaseFailure, CaseRunner } from "./run-case.ts";
+
+// laws.ts
+export { checkImage, Companion, type LawBreach } from "./laws.ts";
+
+// host.ts
+export { MIX, MIX_KFUNC, mix, setUpKernel } from "./host.ts";
+
+// shrink.ts
+export { type ShrinkOptions, shrinkProgram } from "./shrink.ts";
+
 // generate.ts
 export { type GenerateOptions, generateProgram, isSelfContained } from "./generate.ts";
 
