@@ -3,9 +3,10 @@ import type { LowerInsn, Lowering } from "@bpfkit/core";
 import { REG, X10, X11, XZR } from "../abi.ts";
 import { type Assembler, CC, fitsAdd } from "../assembler.ts";
 import { emit } from "../emit.ts";
+import { bitmaskFields } from "../encode.ts";
 import { counterOffset } from "../prologue.ts";
 
-const { subs_shift, subs_imm, adds_imm, ands_shift, sub_imm } = emit;
+const { subs_shift, subs_imm, adds_imm, ands_shift, ands_imm, sub_imm } = emit;
 
 const JSET = 0x4;
 
@@ -29,17 +30,28 @@ const jumpIf: LowerInsn<Assembler> = (a, insns, at, context) => {
   const test = code >> 4 === JSET;
   const dst = REG[insns.dst(at)]!;
   if ((code & 8) !== 0) (test ? ands_shift : subs_shift)(a, w, XZR, dst, REG[insns.src(at)]!, 0, 0);
-  else compareImm(a, w, test, dst, insns.imm(at));
+  else if (test) testImm(a, w, dst, insns.imm(at));
+  else compareImm(a, w, dst, insns.imm(at));
   a.bCond(CONDITION[code >> 4]!, context.label(at + 1 + insns.off(at)));
 };
 
-/** Compares with a number, or with what is left of it when it is added. Clobbers x10 where it fits neither. */
-function compareImm(a: Assembler, w: number, test: boolean, dst: number, imm: number): void {
-  if (!test && fitsAdd(imm)) a.withImm(subs_imm, w, XZR, dst, imm);
-  else if (!test && fitsAdd(-imm)) a.withImm(adds_imm, w, XZR, dst, -imm);
+/** Clobbers x10 where the number is no immediate. */
+function testImm(a: Assembler, w: number, dst: number, imm: number): void {
+  const fields = bitmaskFields(w === 1 ? imm >> 31 : imm, imm);
+  if (fields >= 0) ands_imm(a, w, fields >> 12, (fields >> 6) & 63, fields & 63, XZR, dst);
   else {
     a.movImm(w, X10, imm);
-    (test ? ands_shift : subs_shift)(a, w, XZR, dst, X10, 0, 0);
+    ands_shift(a, w, XZR, dst, X10, 0, 0);
+  }
+}
+
+/** Compares with a number, or adds what it lacks to 0. Clobbers x10 where neither is an immediate. */
+function compareImm(a: Assembler, w: number, dst: number, imm: number): void {
+  if (fitsAdd(imm)) a.withImm(subs_imm, w, XZR, dst, imm);
+  else if (fitsAdd(-imm)) a.withImm(adds_imm, w, XZR, dst, -imm);
+  else {
+    a.movImm(w, X10, imm);
+    subs_shift(a, w, XZR, dst, X10, 0, 0);
   }
 }
 
