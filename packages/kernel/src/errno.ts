@@ -10,6 +10,7 @@ export const ERRNO = {
   EFAULT: 14,
   EEXIST: 17,
   EINVAL: 22,
+  ERANGE: 34,
   ENOTSUPP: 524,
 } as const;
 

@@ -30,6 +30,13 @@ export function writeBytes(memory: Memory, address: bigint, bytes: Uint8Array): 
   memory.write(address, bytes);
 }
 
+/** Clears guest bytes that the program may write; @throws {Fault} before anything is taken for a size that nobody has room for */
+export function clearBytes(memory: Memory, address: bigint, size: number): void {
+  if (size === 0) return;
+  checkRange(memory, address, size, "store");
+  memory.write(address, new Uint8Array(size));
+}
+
 /** Moves guest bytes that the program may read to where it may write; undefined bits stay undefined. @throws {Fault} */
 export function copyBytes(memory: Memory, to: bigint, from: bigint, size: number): void {
   if (size === 0) return;

@@ -1,19 +1,19 @@
 // Helpers that need nothing but the machine: time, random numbers, CPUs, loops, memory, checksums.
-import { Access, Fault, type GuestCall, type HostCall } from "@bpfkit/core";
-import { failure } from "../errno.ts";
-import { copyBytes, readBytes, readString, writeBytes } from "../guest.ts";
+import { Access, Fault, type GuestCall, type HostCall, type Memory } from "@bpfkit/core";
+import { type ErrnoName, failure } from "../errno.ts";
+import { clearBytes, copyBytes, readBytes, readString, writeBytes } from "../guest.ts";
 import { type Helper, type HelperRow, type HelperSite, u32, u64 } from "./helper.ts";
 
-/** Most iterations of one `bpf_loop`. */
-const MAX_LOOPS = 8 * 1024 * 1024;
+/** Most iterations of one `bpf_loop`. All 64 bits of the count matter, since the kernel compares them in line, without the call. */
+const MAX_LOOPS = 8n * 1024n * 1024n;
 
 function* loop(
   _site: HelperSite,
   { args: [count, callback, context, flags] }: HostCall,
 ): Generator<GuestCall, bigint, bigint> {
   if (flags !== 0n) return failure("EINVAL");
-  const loops = u32(count);
-  if (loops > MAX_LOOPS) return failure("E2BIG");
+  if (count > MAX_LOOPS) return failure("E2BIG");
+  const loops = Number(count);
   for (let i = 0; i < loops; i++) {
     const result = yield { address: callback, args: [BigInt(i), context] };
     if (result !== 0n) return BigInt(i + 1);
@@ -24,13 +24,13 @@ function* loop(
 /** A bad source is no trap: the destination is filled with zeroes. */
 const probeRead: Helper = ({ memory }, { args: [destination, size, source] }) => {
   const length = u32(size);
+  if (isUserAddress(memory, source)) return unread(memory, destination, length, "ERANGE");
   try {
     copyBytes(memory, destination, source, length);
     return 0n;
   } catch (error) {
     if (!(error instanceof Fault) || error.trapCause === "store") throw error;
-    writeBytes(memory, destination, new Uint8Array(length));
-    return failure("EFAULT");
+    return unread(memory, destination, length, "EFAULT");
   }
 };
 
@@ -38,6 +38,7 @@ const probeRead: Helper = ({ memory }, { args: [destination, size, source] }) =>
 const probeReadString: Helper = ({ memory }, { args: [destination, size, source] }) => {
   const length = u32(size);
   if (length === 0) return 0n;
+  if (isUserAddress(memory, source)) return unread(memory, destination, length, "ERANGE");
   try {
     const text = readString(memory, source, length);
     const bytes = new Uint8Array(Math.min(text.length + 1, length));
@@ -46,10 +47,19 @@ const probeReadString: Helper = ({ memory }, { args: [destination, size, source]
     return BigInt(bytes.length);
   } catch (error) {
     if (!(error instanceof Fault) || error.trapCause === "store") throw error;
-    writeBytes(memory, destination, new Uint8Array(length));
-    return failure("EFAULT");
+    return unread(memory, destination, length, "EFAULT");
   }
 };
+
+/** The half of the address space that the kernel does not even try to read as its own; guest memory lies there, too, and is spared. */
+function isUserAddress({ base, size }: Memory, address: bigint): boolean {
+  return address >> 63n === 0n && (address < base || address >= base + BigInt(size));
+}
+
+function unread(memory: Memory, destination: bigint, length: number, error: ErrnoName): bigint {
+  clearBytes(memory, destination, length);
+  return failure(error);
+}
 
 /** Compares at most `size` bytes up to a NUL: −1, 0 or 1. */
 const strncmp: Helper = ({ memory }, { args: [first, size, second] }) => {
@@ -65,7 +75,6 @@ const strncmp: Helper = ({ memory }, { args: [first, size, second] }) => {
 /** The checksum difference between `from` and `to`, added to a seed and folded to 16 bits. */
 const csumDiff: Helper = ({ memory }, { args: [from, fromSize, to, toSize, seed] }) => {
   const [removed, added] = [u32(fromSize), u32(toSize)];
-  if ((removed | added) % 4 !== 0) return failure("EINVAL");
   const old = readBytes(memory, from, removed);
   const fresh = readBytes(memory, to, added);
   const start = u32(seed);
@@ -74,11 +83,11 @@ const csumDiff: Helper = ({ memory }, { args: [from, fromSize, to, toSize, seed]
   return BigInt(fold16(addCarry(sum32(fresh, start), ~sum32(old, 0) >>> 0)));
 };
 
-/** Ones' complement sum of little-endian 32-bit words. */
+/** Ones' complement sum of little-endian 32-bit words; zeroes fill up the last one. */
 function sum32(bytes: Uint8Array, seed: number): number {
   let sum = seed;
   for (let i = 0; i < bytes.length; i += 4) {
-    const word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
+    const word = bytes[i]! | ((bytes[i + 1] ?? 0) << 8) | ((bytes[i + 2] ?? 0) << 16) | ((bytes[i + 3] ?? 0) << 24);
     sum = addCarry(sum, word >>> 0);
   }
   return sum;

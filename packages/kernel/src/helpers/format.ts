@@ -32,7 +32,11 @@ export function formatText(memory: Memory, format: Uint8Array, args: readonly bi
     if (match === null || value === undefined) return undefined;
     at = percent + 1 + match[0].length;
     const [, flags = "", width = "0", special, length, kind] = match;
-    if (special === "p" && !/^(?:$|[\s!-/:-@[-`{-~])/.test(source.slice(at))) return undefined;
+    if (special?.[0] === "p") {
+      const [extension] = /^[0-9A-Za-z]*/.exec(source.slice(at))!;
+      if (special === "p" && extension !== "") return undefined;
+      at += extension.length; // the kernel takes letters behind a pointer for its format and shows none
+    }
     const shown =
       special === undefined ? number(value, kind!, length === "", flags) : specialText(memory, special, value);
     text += pad(shown, flags, Number(width), special === undefined);

@@ -2,7 +2,7 @@
 import { Fault, type HostFunction } from "@bpfkit/core";
 import { SkBuff } from "../context/socket-filter.ts";
 import { failure } from "../errno.ts";
-import { writeBytes } from "../guest.ts";
+import { clearBytes, writeBytes } from "../guest.ts";
 import { type Helper, type HelperRow, type HelperSite, s32, u32 } from "./helper.ts";
 
 const types = ["socket_filter"];
@@ -24,8 +24,12 @@ export function packetLoad(site: HelperSite, size: number): HostFunction {
 const loadBytes: Helper = (site, { args: [context, offset, destination, size], cpu }) => {
   const [start, length] = [u32(offset), u32(size)];
   const bytes = start > MAX_OFFSET ? undefined : bufferIn(site, context, cpu).bytes(start, length);
-  writeBytes(site.memory, destination, bytes ?? new Uint8Array(length));
-  return bytes === undefined ? failure("EFAULT") : 0n;
+  if (bytes === undefined) {
+    clearBytes(site.memory, destination, length);
+    return failure("EFAULT");
+  }
+  writeBytes(site.memory, destination, bytes);
+  return 0n;
 };
 
 export const SKB_HELPERS: { readonly [name: string]: HelperRow } = {

@@ -35,6 +35,15 @@ describe("trace_printk", () => {
     ]);
   });
 
+  test("takes letters behind a pointer's format for a part of it", () => {
+    const { kernel, run } = scriptKernel([]);
+    run((tools) => {
+      print(tools, "%pKx %pxab1_%pI4c", 1, 2, tools.put([1, 2, 3, 4]));
+      return undefined;
+    });
+    expect(kernel.trace).toEqual(["0000000000000001 0000000000000002_1.2.3.4"]);
+  });
+
   test("gives the length, and EINVAL for formats that the kernel refuses", () => {
     const { kernel, run } = scriptKernel([]);
     run((tools) => {
