@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const QEMU = {
-  "x86-64": ["qemu-x86_64-static", "rawrun-amd64"],
-  arm64: ["qemu-aarch64-static", "rawrun-arm64"],
-  riscv64: ["qemu-riscv64-static", "rawrun-riscv64"],
+  "x86-64": ["qemu-x86_64-static", "rawrun-amd64", "max"],
+  arm64: ["qemu-aarch64-static", "rawrun-arm64", "max"],
+  riscv64: ["qemu-riscv64-static", "rawrun-riscv64", "rv64"],
 };
 
 /**
@@ -17,10 +17,10 @@ const QEMU = {
  * their answers in order.
  */
 export function startRunner(arch) {
-  const [qemu, runner] = QEMU[arch];
+  const [qemu, runner, cpu] = QEMU[arch];
   const path = join(process.env.ORACLE_DIR ?? join(homedir(), ".cache", "bpf-oracle"), runner);
   if (!existsSync(path)) return undefined;
-  const child = spawn(qemu, ["-cpu", "max", path], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(qemu, ["-cpu", cpu, path], { stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
     tell: (text) => child.stdin.write(text),
