@@ -14,7 +14,7 @@ export interface Track {
 }
 
 /** Tasks of the walk through nested patches. */
-const [UNIT, PROPER, CHAIN, END] = [0, 1, 2, 3];
+const [UNIT, PROPER, CHAIN, END, FIRST] = [0, 1, 2, 3, 4];
 
 /** Puts the nodes of a list in order. One pass over originals and patches, no jump is resolved. */
 export class Layout {
@@ -80,29 +80,51 @@ export class Layout {
   }
 
   #run(): void {
-    const { originals, state } = this.#store;
-    const { words, place, entry, track } = this;
+    const { originals, state, records, pool, poolState, aims } = this.#store;
+    const { words, place, entry } = this;
     const original = this.#original;
     const prepends = entry !== place;
+    const { origin, node, patch } = this.track ?? {};
+    const simple = poolState === undefined && this.#poolPlace === undefined && aims === undefined;
+    let to = 0;
     for (let i = 0; i < originals; i++) {
-      if (state[i] !== 0) {
+      const now = state[i]!;
+      if (now === 0) {
+        const word = original[2 * i]!;
+        place[i] = to;
+        if (prepends) entry[i] = to;
+        words[2 * to] = word;
+        words[2 * to + 1] = original[2 * i + 1]!;
+        if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) this.#jump(to, i);
+        if (origin !== undefined) {
+          origin[to] = i;
+          node![to] = i;
+        }
+        to++;
+      } else if (simple && now > 0 && records[3 * now + 2] === 1) {
+        const first = records[3 * now + 1]! - originals - 1;
+        const end = records[3 * now + 4]! - originals - 2;
+        place[i] = to;
+        if (prepends) entry[i] = to;
+        for (let slot = first; slot < end; slot++, to++) {
+          const word = pool[2 * slot]!;
+          words[2 * to] = word;
+          words[2 * to + 1] = pool[2 * slot + 1]!;
+          if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) this.#checkInside(slot, first, end);
+          if (origin !== undefined) {
+            origin[to] = i;
+            node![to] = slot + originals + 1;
+            patch![to] = now;
+          }
+        }
+      } else {
+        this.#at = to;
         this.#patched(i);
-        continue;
-      }
-      const to = this.#at++;
-      place[i] = to;
-      if (prepends) entry[i] = to;
-      const word = original[2 * i]!;
-      words[2 * to] = word;
-      words[2 * to + 1] = original[2 * i + 1]!;
-      if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) this.#jump(to, i);
-      if (track !== undefined) {
-        track.origin[to] = i;
-        track.node[to] = i;
+        to = this.#at;
       }
     }
-    place[originals] = this.#at;
-    entry[originals] = this.#at;
+    place[originals] = to;
+    entry[originals] = to;
   }
 
   #patched(i: number): void {
@@ -171,6 +193,12 @@ export class Layout {
         poolPlace[what] = this.#at;
         continue;
       }
+      if (task === FIRST) {
+        const place = poolPlace[last]!;
+        if (what < originals) this.place[what] = place;
+        else poolPlace[what - originals - 1] = place;
+        continue;
+      }
       if (task === CHAIN) {
         if (what !== last) tasks.push(CHAIN, records[3 * what + 2]! >> 1, last);
         const first = records[3 * what + 1]! - originals - 1;
@@ -193,10 +221,14 @@ export class Layout {
         if (tail !== 0) tasks.push(CHAIN, records[3 * tail + 2]! >> 1, tail);
         continue;
       }
+      if (replaced) {
+        // What went to the replaced node goes to the first of its replacement, past what was prepended to that.
+        tasks.push(FIRST, what, records[3 * id + 1]! - originals - 1, CHAIN, id, id);
+        continue;
+      }
       if (what < originals) this.place[what] = this.#at;
       else poolPlace[what - originals - 1] = this.#at;
-      if (replaced) tasks.push(CHAIN, id, id);
-      else if (now >= 0) this.#slot(origin, what, last);
+      if (now >= 0) this.#slot(origin, what, last);
     }
   }
 
@@ -219,8 +251,7 @@ export class Layout {
 
   /** Slot of the pool behind a patch. */
   #endOf(id: number): number {
-    const { originals, records, patches, poolSlots } = this.#store;
-    return (id === patches ? poolSlots : records[3 * (id + 1) + 1]! - originals - 1) - 1;
+    return this.#store.records[3 * id + 4]! - this.#store.originals - 2;
   }
 
   /** @throws {BpfError} `structure` when a jump without aim leaves its patch */

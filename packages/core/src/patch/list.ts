@@ -25,7 +25,10 @@ export interface PatchStore {
   readonly pool: Int32Array;
   readonly poolSlots: number;
   readonly patches: number;
-  /** Three numbers a patch, from patch 1 on: the node it is at, its first node, and `link << 1 | isReplacement`. */
+  /**
+   * Three numbers a patch, from patch 1 on: the node it is at, its first node, and `link << 1 | isReplacement`. One more has the node
+   * that the next patch would begin with.
+   */
   readonly records: Int32Array;
   /** State of each original, and of each slot of the pool where any of them was patched: see {@link PatchList}. */
   readonly state: Int32Array;
@@ -113,8 +116,10 @@ export class PatchList implements Iterable<number> {
     this.#words = program.insns.words;
     this.#length = slots;
     this.#state = new Int32Array(slots);
-    this.#pool = new Int32Array(Math.max(64, 2 * slots));
-    this.#records = new Int32Array(RECORD * Math.max(16, slots >> 2));
+    // Untouched memory costs nothing, growing does.
+    this.#pool = new Int32Array(64 + 8 * slots);
+    this.#records = new Int32Array(64 + RECORD * slots);
+    this.#records[RECORD + 1] = slots + 1;
   }
 
   /** Slots of the program: its nodes are 0 … `originals - 1`. */
@@ -290,8 +295,8 @@ export class PatchList implements Iterable<number> {
   }
 
   /**
-   * Makes a jump, a call or a two-slot load of a subprogram's address go to a node, whatever its field says. Calls and addresses need
-   * an original slot, where a subprogram begins.
+   * Makes a jump, a call or a two-slot load of a subprogram's address go to a node, whatever its field says; what {@link target} gave
+   * for another jump is good, too. Calls and addresses need an original slot, where a subprogram begins.
    *
    * @throws {BpfError} `argument` when `at` does not point at code or there is no node `target`
    */
@@ -299,7 +304,7 @@ export class PatchList implements Iterable<number> {
     const reach = reachOf(this.#known(at));
     if (reach === Reach.NONE)
       throw new BpfError("argument", `node ${at} does not point at code`, { expected: "a jump or a call" });
-    this.#known(target);
+    if (!this.#isEnd(target)) this.#known(target);
     if (target >= this.#originals) {
       if (reach >= Reach.CALL) {
         throw new BpfError("argument", `a call to node ${target}, in a patch`, {
@@ -386,7 +391,7 @@ export class PatchList implements Iterable<number> {
 
   /** First node after a patch's own: the empty slot behind it. */
   #endOf(id: number): number {
-    return (id === this.#patches ? this.#originals + 1 + this.#poolSlots : this.#records[RECORD * (id + 1) + 1]!) - 1;
+    return this.#records[RECORD * (id + 1) + 1]! - 1;
   }
 
   /** The patch that holds a node of the pool. Neighbours of the last one found cost O(1), others O(log patches). */
@@ -405,12 +410,17 @@ export class PatchList implements Iterable<number> {
     return low;
   }
 
+  /** Whether a number stands for the end of a patch. */
+  #isEnd(at: number): boolean {
+    const slot = at - this.#originals - 1;
+    return slot >= 0 && slot < this.#poolSlots && at === this.#endOf(this.#patchOf(at));
+  }
+
   /** The first word of a node. @throws {BpfError} `argument` when there is none */
   #known(at: number): number {
     const n = this.#originals;
-    const slot = at - n - 1;
-    const inPool = slot >= 0 && slot < this.#poolSlots && at !== this.#endOf(this.#patchOf(at));
-    if (!Number.isInteger(at) || at < 0 || !(at < n || inPool)) {
+    const exists = at < n ? at >= 0 : at <= n + this.#poolSlots && at > n && !this.#isEnd(at);
+    if (!Number.isInteger(at) || !exists) {
       throw new BpfError("argument", `there is no node ${at}`, {
         expected: "a slot of the program or a node of a patch",
       });
@@ -449,19 +459,24 @@ export class PatchList implements Iterable<number> {
     const pool = this.#pool;
     let whole = true;
     for (let from = 0, to = 2 * start; to < end; from += 2, to += 2) {
-      pool[to] = words[from]!;
+      const word = words[from]!;
+      const code = word & 0xff;
+      pool[to] = word;
       pool[to + 1] = words[from + 1]!;
-      whole = (words[from]! & 0xff) !== 0 && (words[from]! & 0xff) !== LDIMM64 && whole;
+      if (code === 0 || code === LDIMM64) whole = false;
     }
     if (!whole) checkHalves(words, slots);
-    this.#poolSlots = start + slots + 1;
-    const id = ++this.#patches;
-    if (RECORD * (id + 1) > this.#records.length) this.#records = grown(this.#records, RECORD * (id + 1), Int32Array);
-    const first = this.#originals + 1 + start;
+    const id = this.#patches + 1;
+    if (RECORD * (id + 2) > this.#records.length) {
+      this.#records = grown(this.#records, RECORD * (id + 2), Int32Array);
+    }
     const records = this.#records;
+    const first = this.#originals + 1 + start;
     records[RECORD * id] = at;
-    records[RECORD * id + 1] = first;
     records[RECORD * id + 2] = link;
+    records[RECORD * id + 4] = first + slots + 1;
+    this.#poolSlots = start + slots + 1;
+    this.#patches = id;
     return first;
   }
 

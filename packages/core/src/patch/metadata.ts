@@ -1,11 +1,11 @@
 // Everything besides instructions that points at instructions, and how it follows them through a linearize.
 import { BpfError } from "../errors.ts";
 import type { LineInfo, Subprog } from "../program.ts";
-import { LDIMM64 } from "./branches.ts";
 
 // Fields of the opcode byte: RFC 9669 section 3.1.
 const [CLASS_LD, CLASS_LDX, CLASS_STX, CLASS_ALU] = [0, 1, 3, 4];
-const [MODE_MEM, MODE_ATOMIC, SIZE_DW, END] = [0x60, 0xc0, 0x18, 0xd0];
+const [MODE_ABS, MODE_IND, MODE_MEM, MODE_ATOMIC] = [0x20, 0x40, 0x60, 0xc0];
+const [SIZE_DW, END] = [0x18, 0xd0];
 const [FETCH, LOAD_ACQUIRE] = [0x01, 0x100];
 
 /** Auxiliary data of each instruction: one number a slot. */
@@ -151,7 +151,7 @@ export function writesHalf(word: number, imm: number): 0 | 1 {
     case CLASS_LDX:
       return (code & 0xe0) === MODE_MEM && (code & 0x18) !== SIZE_DW ? 1 : 0;
     case CLASS_LD:
-      return code === LDIMM64 ? 0 : 1;
+      return (code & 0xe0) === MODE_ABS || (code & 0xe0) === MODE_IND ? 1 : 0;
     case CLASS_STX:
       return (code & 0xe0) === MODE_ATOMIC && (code & 0x18) !== SIZE_DW && (imm === LOAD_ACQUIRE || (imm & FETCH) !== 0)
         ? 1
