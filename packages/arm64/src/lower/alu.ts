@@ -86,8 +86,8 @@ const shift: LowerInsn<Assembler> = (a, insns, at) => {
     (operation === LSH ? lslv : operation === RSH ? lsrv : asrv)(a, w, dst, dst, REG[insns.src(at)]!);
     return;
   }
-  const imm = insns.imm(at);
   const top = w === 1 ? 63 : 31;
+  const imm = insns.imm(at) & top;
   if (operation === LSH) ubfm(a, w, w, dst, dst, -imm & top, top - imm);
   else (operation === RSH ? ubfm : sbfm)(a, w, w, dst, dst, imm, top);
 };
