@@ -55,9 +55,9 @@ function selection(args) {
   return args.map((arg) => (arg.startsWith("-") ? arg : `--filter=@bpfkit/${arg}`));
 }
 
-function hasGoldens({ dir }) {
+function hasTests({ dir }, name) {
   const tests = join(dir, "test");
-  return existsSync(tests) && readdirSync(tests).some((file) => /^golden.*\.test\.ts$/.test(file));
+  return existsSync(tests) && readdirSync(tests).some((file) => file.startsWith(name) && file.endsWith(".test.ts"));
 }
 
 const commands = {
@@ -89,8 +89,12 @@ const commands = {
     run("biome", ["check", "--write"]);
   },
   golden(args) {
-    for (const { dir } of workspacePackages().filter(hasGoldens)) {
-      run("vitest", ["run", "-u", "golden", ...args], { cwd: dir });
+    for (const pkg of workspacePackages()) {
+      const update = (...what) => run("vitest", ["run", "-u", ...what, ...args], { cwd: pkg.dir });
+      if (hasTests(pkg, "golden")) update("golden");
+      // Of the suite, only the listings that all backends share.
+      if (hasTests(pkg, "conformance") && pkg.dir.includes("packages"))
+        update("conformance", "--passWithNoTests", "-t", "compiled code looks as it did");
     }
   },
   bench(args) {

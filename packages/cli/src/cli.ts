@@ -1,15 +1,17 @@
 // The command: finds what to do, does it, and turns every failure into a message and an exit code.
 import { type Command, helpOf, overview, readArguments, UsageError } from "./arguments.ts";
+import { conform } from "./commands/conform.ts";
 import { demo } from "./commands/demo.ts";
 import { dis } from "./commands/dis.ts";
 import { jit } from "./commands/jit.ts";
 import { obj } from "./commands/obj.ts";
+import { plugin } from "./commands/plugin.ts";
 import { run } from "./commands/run.ts";
 import type { Io } from "./io.ts";
 import { describeFailure, EXIT, styleFor } from "./output.ts";
 import { version } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [obj, dis, jit, run, demo];
+const COMMANDS: readonly Command[] = [obj, dis, jit, run, demo, conform, plugin];
 
 /**
  * Runs `bpfkit` with the words behind its name; gives the exit code and never throws.

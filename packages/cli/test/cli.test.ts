@@ -26,7 +26,7 @@ describe("exit codes", () => {
       "a command that does not exist",
       ["frobnicate"],
       2,
-      /no command frobnicate; there are obj, dis, jit, run, demo, help and version/,
+      /no command frobnicate; there are obj, dis, jit, run, demo, conform, plugin, help and version/,
     ],
     ["a cut command that could be two", ["d"], 2, /d could be dis, demo/],
     ["an option that does not exist", ["obj", "x.o", "--frob"], 2, /obj has no option --frob/],
@@ -51,7 +51,7 @@ describe("exit codes", () => {
       "an engine that does not exist",
       ["run", "firewall.bpf.o", "--engine", "z80"],
       2,
-      /--engine is one of interpreter, x86-64, all, not z80/,
+      /--engine is one of interpreter, x86-64, arm64, all, not z80/,
     ],
     ["a name of a property of objects", ["constructor"], 2, /no command constructor/],
     [
@@ -140,7 +140,7 @@ describe("help", () => {
     expect(bpfkit([])).toMatchObject({ out: "", err: out });
   });
 
-  test.each(["obj", "dis", "jit", "run", "demo"])("says what %s does", (name) => {
+  test.each(["obj", "dis", "jit", "run", "demo", "conform", "plugin"])("says what %s does", (name) => {
     const { code, out } = bpfkit(["help", name]);
     expect(code).toBe(0);
     expect(out).toMatch(new RegExp(`usage: bpfkit ${name}`));

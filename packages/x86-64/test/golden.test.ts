@@ -1,12 +1,8 @@
-import { GOLDEN_CASES, goldenListing } from "@bpfkit/conformance";
+import { goldenListing } from "@bpfkit/conformance";
 import { describe, expect, test } from "vitest";
 import { x86_64 } from "../src/index.ts";
 
 describe("compiled code looks as it did", () => {
-  test.each(Object.keys(GOLDEN_CASES))("%s", async (name) => {
-    await expect(goldenListing(x86_64, name)).toMatchFileSnapshot(`golden/${name}.lst`);
-  });
-
   test("without the features and the hardening that are on by default", async () => {
     const options = { layout: { ibt: false, sls: false }, features: { bmi2: false } };
     await expect(goldenListing(x86_64, "shift", options)).toMatchFileSnapshot("golden/shift-plain.lst");
