@@ -123,7 +123,7 @@ const shift: LowerInsn<Assembler> = (a, insns, at, context) => {
     if (!w) emitZext(a, insns, at, context, dst);
     return;
   }
-  const imm = insns.imm(at);
+  const imm = insns.imm(at) & (w ? 63 : 31);
   if (imm === 0) {
     if (!w) emitZext(a, insns, at, context, dst);
     return;

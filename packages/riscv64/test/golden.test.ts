@@ -1,0 +1,25 @@
+import { GOLDEN_CASES, goldenListing } from "@bpfkit/conformance";
+import { describe, expect, test } from "vitest";
+import { riscv64 } from "../src/index.ts";
+
+describe("compiled code looks as it did", () => {
+  test.each(Object.keys(GOLDEN_CASES))("%s", async (name) => {
+    await expect(goldenListing(riscv64, name)).toMatchFileSnapshot(`golden/${name}.lst`);
+  });
+
+  test("without the features that are on by default", async () => {
+    const options = { features: { c: false, zba: false, zbb: false } };
+    for (const name of ["alu-reg", "end", "mov", "prologue-saved-registers"])
+      await expect(goldenListing(riscv64, name, options)).toMatchFileSnapshot(`golden/${name}-plain.lst`);
+  });
+
+  test("with short branches, near calls and compare and swap", async () => {
+    const options = { features: { zacas: true }, layout: { shortBranches: true, nearCalls: true } };
+    for (const [name, file] of [
+      ["jump-distances", "jump-distances-short"],
+      ["bpf2bpf-call", "bpf2bpf-call-near"],
+      ["atomic-32", "atomic-32-zacas"],
+    ] as const)
+      await expect(goldenListing(riscv64, name, options)).toMatchFileSnapshot(`golden/${file}.lst`);
+  });
+});

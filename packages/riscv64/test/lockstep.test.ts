@@ -1,0 +1,30 @@
+import { generateProgram } from "@bpfkit/conformance";
+import { assemble, jit, trust } from "@bpfkit/core";
+import { Lockstep } from "@bpfkit/kernel";
+import { describe, expect, test } from "vitest";
+import { riscv64 } from "../src/index.ts";
+
+describe("in lockstep with the interpreter", () => {
+  test("every boundary of drawn programs is equal: registers, writes, pointers bit by bit", () => {
+    const lockstep = new Lockstep({ engine: jit(riscv64), disassemble: riscv64.disassemble });
+    for (let seed = 0; seed < 60; seed++) {
+      const program = lockstep.load(trust(generateProgram(seed, { size: 60 })));
+      const result = program.run({ context: Uint8Array.from({ length: 64 }, (_, i) => i * seed * 37) });
+      expect(result.difference?.listing).toBeUndefined();
+      expect(result.equal).toBe(true);
+      expect(result.subject.stop.kind).toBe("returned");
+      expect(result.boundaries).toBeGreaterThan(result.instructions * 0.8);
+    }
+  });
+
+  test.each([
+    ["ends the program", "r6 = r1\nr0 = *(u32 *)skb[1000]\nr0 += 5\nexit", 0, 2],
+    ["ends a subprogram", "r6 = r1\ncall f\nr0 += 9\nexit\nf:\nr6 = r1\nr0 = *(u8 *)skb[-1]\nr0 += 5\nexit", 9, 6],
+    ["is followed by an exit", "r6 = r1\nr0 = *(u16 *)skb[1000]\nexit", 0, 2],
+  ])("a packet load outside the packet that %s leaves both alike", (_what, text, returned, boundaries) => {
+    const lockstep = new Lockstep({ engine: jit(riscv64), disassemble: riscv64.disassemble });
+    const result = lockstep.load(trust(assemble(text, { type: "socket_filter" }))).run({ data: new Uint8Array(64) });
+    expect(result.difference?.listing).toBeUndefined();
+    expect(result).toMatchObject({ equal: true, boundaries, subject: { returnValue: returned } });
+  });
+});
