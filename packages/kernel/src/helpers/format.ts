@@ -8,6 +8,9 @@ const MAX_STRING = 512;
 /** Flags and width, length, and conversion; a pointer's extension belongs to the conversion. */
 const CONVERSION = /^([-+ 0]*)([1-9]\d*)?(?:(p(?:[iI][46]|[ku]s|[KxsSB])?|s|c)|(l{0,2})([diuxX]))/;
 
+/** Conversions that letters and digits may not follow; other pointers swallow them. */
+const ENDS: ReadonlySet<string> = new Set(["p", "s", "pks", "pus"]);
+
 /**
  * The text of a format with its arguments; undefined for what the kernel refuses as `EINVAL`: a character that cannot be printed, an
  * unknown conversion, too few arguments. Strings that cannot be read are empty; pointers show as they
@@ -32,10 +35,10 @@ export function formatText(memory: Memory, format: Uint8Array, args: readonly bi
     if (match === null || value === undefined) return undefined;
     at = percent + 1 + match[0].length;
     const [, flags = "", width = "0", special, length, kind] = match;
-    if (special?.[0] === "p") {
-      const [extension] = /^[0-9A-Za-z]*/.exec(source.slice(at))!;
-      if (special === "p" && extension !== "") return undefined;
-      at += extension.length; // the kernel takes letters behind a pointer for its format and shows none
+    if (special !== undefined && special !== "c") {
+      const [letters] = /^[0-9A-Za-z]*/.exec(source.slice(at))!;
+      if (ENDS.has(special) && letters !== "") return undefined;
+      at += letters.length; // they count as the pointer's format, and show nothing
     }
     const shown =
       special === undefined ? number(value, kind!, length === "", flags) : specialText(memory, special, value);

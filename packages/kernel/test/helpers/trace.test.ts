@@ -48,7 +48,18 @@ describe("trace_printk", () => {
     const { kernel, run } = scriptKernel([]);
     run((tools) => {
       expect(print(tools, "%d\n", 100)).toBe(4);
-      for (const bad of ["%f", "%n", "%pZ", "%pxa".replace("a", "%q"), "%d %d %d %d", "%ls", "ab\x01", "%"]) {
+      for (const bad of [
+        "%f",
+        "%n",
+        "%pZ",
+        "%pxa".replace("a", "%q"),
+        "%d %d %d %d",
+        "%ls",
+        "%sx",
+        "%pks1",
+        "ab\x01",
+        "%",
+      ]) {
         expect(print(tools, bad), bad).toBe(-22);
       }
       expect(signed(tools.helper("trace_printk", tools.put([97, 98]), 2))).toBe(-22);
