@@ -51,7 +51,7 @@ describe("exit codes", () => {
       "an engine that does not exist",
       ["run", "firewall.bpf.o", "--engine", "z80"],
       2,
-      /--engine is one of interpreter, x86-64, arm64, all, not z80/,
+      /--engine is one of interpreter, x86-64, arm64, riscv64, all, not z80/,
     ],
     ["a name of a property of objects", ["constructor"], 2, /no command constructor/],
     [
