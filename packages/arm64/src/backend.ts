@@ -1,5 +1,5 @@
 // The arm64 backend: its parts put together.
-import { type Backend, BpfError, defineBackend, invariant } from "@bpfkit/core";
+import { type Backend, type BackendParts, BpfError, defineBackend, invariant } from "@bpfkit/core";
 import { abi } from "./abi.ts";
 import { Assembler, BRANCHES, branch26, writeBranch, writeWord } from "./assembler.ts";
 import { createCpu } from "./cpu.ts";
@@ -11,6 +11,22 @@ import { MEMORY_LOWERING } from "./lower/memory.ts";
 import { disassemble } from "./print.ts";
 import { emitPrologue, frameSlots } from "./prologue.ts";
 import type { Reg } from "./regs.ts";
+
+/** What the backend is made of; apart from it, so that tests can change one part. */
+export const parts: BackendParts<Reg, Assembler> = {
+  arch: "arm64",
+  abi,
+  capabilities: { layout: { pac: true, bti: false, far: false }, features: { lse: true } },
+  assembler: () => new Assembler(),
+  lowering: { ...ALU_LOWERING, ...MEMORY_LOWERING, ...JUMP_LOWERING, ...CALL_LOWERING, ...ATOMIC_LOWERING },
+  prologue: emitPrologue,
+  frameSlots,
+  branches: BRANCHES,
+  writeBranch,
+  relocate,
+  disassemble,
+  createCpu,
+};
 
 /**
  * Compiles BPF to arm64 as Linux 7.2 does, and runs it on an emulated CPU.
@@ -26,20 +42,7 @@ import type { Reg } from "./regs.ts";
  * console.log(formatListing(arm64.disassemble(image.code)));
  * ```
  */
-export const arm64: Backend<Reg> = defineBackend<Reg, Assembler>({
-  arch: "arm64",
-  abi,
-  capabilities: { layout: { pac: true, bti: false, far: false }, features: { lse: true } },
-  assembler: () => new Assembler(),
-  lowering: { ...ALU_LOWERING, ...MEMORY_LOWERING, ...JUMP_LOWERING, ...CALL_LOWERING, ...ATOMIC_LOWERING },
-  prologue: emitPrologue,
-  frameSlots,
-  branches: BRANCHES,
-  writeBranch,
-  relocate,
-  disassemble,
-  createCpu,
-});
+export const arm64: Backend<Reg> = defineBackend(parts);
 
 /** Opcode of movz in place of movn's, and the fields of 16 bits. */
 const MOVZ_BIT = 0x4000_0000;

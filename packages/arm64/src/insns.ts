@@ -47,7 +47,6 @@ export const INSNS = {
   autiasp:        { bits: "1101010100 0 00 011 0010 0011101 11111",            asm: "autiasp" },
   bti:            { bits: "1101010100 0 00 011 0010 0100 target 0 11111",      asm: "bti target" },
   // Barriers
-  clrex:          { bits: "1101010100 0 00 011 0011 crm 010 11111",            asm: "clrex crm" },
   dsb:            { bits: "1101010100 0 00 011 0011 domain 100 11111",         asm: "dsb domain" },
   dmb:            { bits: "1101010100 0 00 011 0011 domain 101 11111",         asm: "dmb domain" },
   isb:            { bits: "1101010100 0 00 011 0011 crm 110 11111",            asm: "isb crm" },

@@ -223,7 +223,6 @@ const ALIASES: { readonly [K in Op]?: Alias } = {
   brk: ({ imm16 }) => (imm16 === 0 ? "brk #0" : undefined),
   bti: ({ target }) => (target === 0 ? "bti" : undefined),
   isb: ({ crm }) => (crm === 15 ? "isb" : `isb #${crm}`),
-  clrex: ({ crm }) => (crm === 15 ? "clrex" : `clrex #${hex(BigInt(crm!))}`),
   dsb: (values) => (values.domain === 0 ? "ssbb" : values.domain === 4 ? "pssbb" : `dsb ${domainOf(values)}`),
 };
 

@@ -53,7 +53,6 @@ export const SEMANTICS: { readonly [K in Op]: Meaning } = {
   autiaz: nothing,
   autiasp: nothing,
   bti: nothing,
-  clrex: nothing,
   dsb: barrier,
   dmb: barrier,
   isb: fence,

@@ -106,9 +106,6 @@ bti j ; 9f 24 03 d5
 bti c ; 5f 24 03 d5
 
 # Barriers
-clrex #0x0 ; 5f 30 03 d5
-clrex #0x1 ; 5f 31 03 d5
-clrex #0xa ; 5f 3a 03 d5
 dsb oshld ; 9f 31 03 d5
 ssbb ; 9f 30 03 d5
 dsb ishst ; 9f 3a 03 d5
