@@ -7,7 +7,7 @@ export { BpfError, type ErrorCode, type ErrorDetails, invariant } from "./errors
 export type { LineInfo, MapSpec, Program, Subprog, VerifiedProgram } from "./program.ts";
 
 // isa/insns.ts
-export { Insns, packWord } from "./isa/insns.ts";
+export { AX, Insns, packWord } from "./isa/insns.ts";
 
 // isa/opcodes.ts
 export { INSNS, type InsnKind, type InsnRow, type Op } from "./isa/opcodes.ts";
@@ -315,3 +315,12 @@ export type { AuxColumn, IndexTable, Metadata } from "./patch/metadata.ts";
 
 // patch/patch.ts
 export { type Pass, type Patched, patch } from "./patch/patch.ts";
+
+// passes/*.ts
+export { blindConstants } from "./passes/blind-constants.ts";
+export { expandMayGoto } from "./passes/expand-may-goto.ts";
+export { guardDivision } from "./passes/guard-division.ts";
+export { inlineArrayLookup } from "./passes/inline-array-lookup.ts";
+export { maskTailCalls } from "./passes/mask-tail-calls.ts";
+export { removeDeadCode } from "./passes/remove-dead-code.ts";
+export { zeroExtend } from "./passes/zero-extend.ts";

@@ -1,6 +1,9 @@
 // The packed instruction store: RFC 9669 section 3 (instruction encoding), one Int32Array, no object per instruction.
 import { BpfError } from "../errors.ts";
 
+/** The register that passes compute in, `BPF_REG_AX` of the kernel; programs name r0..r10. */
+export const AX: 11 = 11;
+
 /** Opcode of the two-slot 64-bit immediate load, the only instruction of two slots. */
 const LDIMM64 = 0x18;
 

@@ -25,7 +25,7 @@ export interface Fields {
 export type Meaning = <V>(m: BpfOps<V>, f: Fields) => void;
 
 /** Number of the hidden register of a frame that counts down its `may_goto`s. */
-export const MAY_GOTO: 11 = 11;
+export const MAY_GOTO: 12 = 12;
 /** What {@link MAY_GOTO} holds when a frame begins: how often its `may_goto`s fall through, the kernel's BPF_MAX_LOOPS. */
 export const MAY_GOTO_PASSES = 0x80_0000;
 

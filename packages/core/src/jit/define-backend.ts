@@ -1,4 +1,5 @@
 // Makes a backend out of its parts: dispatch from packed words to lowerings, labels, relaxation, line tables and the image.
+import { type InsnFacts, NO_FACTS } from "../analysis/facts.ts";
 import type { Structure, SubprogInfo } from "../analysis/structure.ts";
 import { BpfError, invariant } from "../errors.ts";
 import { KINDS, kindOf, OPS, opAt } from "../isa/decode.ts";
@@ -32,6 +33,8 @@ export type LowerGuard<A> = (a: A, insns: Insns, at: number, context: LowerConte
 export interface LowerContext<A> {
   readonly program: Program;
   readonly structure: Structure;
+  /** What is known of each instruction, by slot; a column without a number there knows nothing. */
+  readonly facts: InsnFacts;
   /** Settings as asked for, with the backend's defaults. */
   readonly layout: Settings;
   readonly features: Settings;
@@ -93,7 +96,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
   const a = parts.assembler();
 
   function compile(verified: VerifiedProgram, options: CompileOptions = {}): Image {
-    const { program, structure } = verified;
+    const { program, structure, facts = NO_FACTS } = verified;
     const { insns } = program;
     const layout = settingsOf("layout", capabilities.layout, options.layout);
     const features = settingsOf("features", capabilities.features, options.features);
@@ -101,7 +104,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     const slots = insns.length;
     const subprogs = structure.subprogs.length;
     a.reset(slots + subprogs);
-    const context = new Context<A>(program, structure, layout, features);
+    const context = new Context<A>(program, structure, facts, layout, features);
     const marks: SubprogMarks[] = [];
 
     for (let subprog = 0; subprog < subprogs; subprog++) {
@@ -183,6 +186,7 @@ interface SubprogMarks {
 class Context<A> implements LowerContext<A> {
   readonly program: Program;
   readonly structure: Structure;
+  readonly facts: InsnFacts;
   readonly layout: Settings;
   readonly features: Settings;
   subprog = 0;
@@ -195,9 +199,10 @@ class Context<A> implements LowerContext<A> {
   /** Three numbers a guard: slot, entry, back. */
   readonly #places: number[] = [];
 
-  constructor(program: Program, structure: Structure, layout: Settings, features: Settings) {
+  constructor(program: Program, structure: Structure, facts: InsnFacts, layout: Settings, features: Settings) {
     this.program = program;
     this.structure = structure;
+    this.facts = facts;
     this.layout = layout;
     this.features = features;
     this.#slots = program.insns.length;

@@ -1,5 +1,6 @@
 // A second reading of BPF's meanings: which bits of registers and memory hold values that somebody gave. Lockstep follows other
 // engines with it, because what nobody gave may differ between engines.
+import { Fact, NO_FACTS } from "../analysis/facts.ts";
 import type { VerifiedProgram } from "../program.ts";
 import type { Engine, Executable, Execution, Host, LoadOptions, StartOptions } from "./engine.ts";
 import { type FrameOps, type FrameReading, Invocation, type LiveFrame, REGISTERS } from "./frames.ts";
@@ -11,6 +12,7 @@ import { Run } from "./run.ts";
 import type { TrapCause } from "./stop.ts";
 
 const ALL = 0xffff_ffff_ffff_ffffn;
+const LOW = 0xffff_ffffn;
 
 /** A number, and which of its bits mean something. */
 export interface Tracked {
@@ -66,12 +68,15 @@ export class Definedness implements FrameReading<Tracked> {
   readonly #memory: Memory;
   readonly #words: FrameOps<Tracked>;
   readonly #at: () => number;
+  /** Facts of the program, by slot. */
+  readonly #flags: Uint16Array;
 
-  constructor(memory: Memory, words: FrameOps<Tracked>, at: () => number) {
+  constructor(memory: Memory, words: FrameOps<Tracked>, at: () => number, flags: Uint16Array = NO_FACTS.flags) {
     this.#run = new Run({ memory, registers: 0 });
     this.#memory = memory;
     this.#words = words;
     this.#at = at;
+    this.#flags = flags;
     memory.undefinedBits ??= new Uint8Array(memory.size);
   }
 
@@ -123,6 +128,7 @@ export class Definedness implements FrameReading<Tracked> {
   }
 
   xor(a: Tracked, b: Tracked): Tracked {
+    if (a === b) return this.constant(0n); // a register with itself
     return { value: a.value ^ b.value, defined: a.defined & b.defined };
   }
 
@@ -235,7 +241,9 @@ export class Definedness implements FrameReading<Tracked> {
   }
 
   set(reg: number, value: Tracked): void {
-    this.registers[reg] = value;
+    // A backend may leave anything where a fact says that nobody looks.
+    const half = (this.#flags[this.#at()]! & Fact.UPPER_UNUSED) !== 0;
+    this.registers[reg] = half ? { value: value.value, defined: value.defined & LOW } : value;
   }
 
   setLazy(regs: readonly number[], value: (reg: number) => Tracked): void {
@@ -332,7 +340,8 @@ class TrackedInvocation extends Invocation<Tracked, Definedness> implements Trac
   readonly #memory: Memory;
 
   constructor(loaded: Loaded, options: StartOptions) {
-    super(loaded, options, (words, at) => new Definedness(loaded.host.memory, words, at));
+    const flags = loaded.program.facts?.flags;
+    super(loaded, options, (words, at) => new Definedness(loaded.host.memory, words, at, flags));
     this.#memory = loaded.host.memory;
   }
 

@@ -24,13 +24,13 @@ export interface FrameReading<V> extends BpfOps<V> {
   frameEntered(low: bigint, high: bigint): void;
 }
 
-/** Number of registers of a frame: r0..r10 and the hidden one. */
-export const REGISTERS: 12 = 12;
+/** Number of registers of a frame: r0..r10, the one of passes and the hidden one. */
+export const REGISTERS: 13 = 13;
 
 /** Most frames at a time, as in the kernel. */
 const MAX_FRAMES = 8;
 const FP = 10;
-/** First of the registers that a call preserves: r6..r10 and the hidden one. */
+/** First of the registers that a call preserves: r6..r10 and those behind them. */
 const SAVED = 6;
 /** What registers hold that nobody gave a value: r1..r5 after a call, r0 and r6..r9 in a new frame. */
 const LEFTOVER: readonly bigint[] = Array.from({ length: REGISTERS }, (_, reg) => 0xdead_0000_0000_0000n + BigInt(reg));
@@ -50,7 +50,7 @@ interface Activation<V> extends LiveFrame {
   readonly resume: number;
   /** Who gets r0 instead of the caller. */
   readonly callback: Callback | undefined;
-  /** The caller's r6..r10 and hidden register. */
+  /** The caller's r6..r10 and what is behind them. */
   readonly saved: readonly V[];
 }
 

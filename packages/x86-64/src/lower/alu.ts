@@ -1,5 +1,5 @@
 // Arithmetic: RFC 9669 section 4.1 and 4.2.
-import type { Insns, LowerGuard, LowerInsn, Lowering } from "@bpfkit/core";
+import { Fact, type Insns, type LowerGuard, type LowerInsn, type Lowering } from "@bpfkit/core";
 import { R10, R11, RAX, RCX, RDX, REG } from "../abi.ts";
 import { type Assembler, CC } from "../assembler.ts";
 import { emit, emitMem } from "../emit.ts";
@@ -179,9 +179,15 @@ const div: LowerInsn<Assembler> = (a, insns, at, context) => {
   const src = REG[insns.src(at)]!;
   const back = a.label();
   const signed = insns.off(at) !== 0;
+  const harmless = signed ? Fact.DIVISOR_NONZERO | Fact.DIVISOR_NOT_MINUS_ONE : Fact.DIVISOR_NONZERO;
+  if ((context.facts.flags[at]! & harmless) === harmless) {
+    emitDivision(a, insns, at, w, dst, src === RAX || src === RDX ? R11 : src);
+    return;
+  }
   if (signed) {
-    (w ? lea_r64_m : lea_r32_m)(a, R10, src, 1);
-    (w ? cmp_rm64_imm8 : cmp_rm32_imm8)(a, R10, 1);
+    const next = src === R10 ? R11 : R10;
+    (w ? lea_r64_m : lea_r32_m)(a, next, src, 1);
+    (w ? cmp_rm64_imm8 : cmp_rm32_imm8)(a, next, 1);
     const guard = a.label();
     context.outOfLine(guardSigned, at, guard, back);
     a.jcc(CC.be, guard);
