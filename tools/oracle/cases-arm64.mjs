@@ -84,7 +84,7 @@ function sizeOf({ op }, { sf }) {
 /** Mostly inside the block, sometimes across its end or where nothing is. */
 function targetOf(row, values, random, data) {
   const size = sizeOf(row, values);
-  const align = ALIGNED.test(row.op) ? size : 1;
+  const align = ALIGNED.test(row.op) && random.chance(97) ? size : 1;
   const crosses = align === 1 && size <= 8;
   if (random.chance(4)) return random.pick([0x3000_0000n, BigInt(data + BLOCK - (crosses ? 1 : size))]);
   const at = random.below(random.chance(10) && crosses ? BLOCK : BLOCK - 16);

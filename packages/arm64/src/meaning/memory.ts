@@ -81,40 +81,52 @@ export const storePair =
     writeBack(m, f, mode, next);
   };
 
+/** The address in rn, a multiple of `size`: what ordered, exclusive and atomic accesses insist on without FEAT_LSE2. */
+function aligned<V>(m: Ops<V>, f: Fields, size: Size, cause: "load" | "store"): V {
+  const at = base(m, f);
+  if (size > 1) m.trapIf(m.and(at, m.constant(BigInt(size - 1))), cause);
+  return at;
+}
+
 /** What comes after it in program order is not seen before it. */
 export const loadAcquire =
-  (size?: Size): Meaning =>
+  (narrow?: Size): Meaning =>
   (m, f) => {
-    const value = m.load(size ?? f.size, base(m, f));
+    const size = narrow ?? f.size;
+    const value = m.load(size, aligned(m, f, size, "load"));
     m.fence("load-load-store");
     write(m, f.rt, 8, value);
   };
 
 /** What comes before it in program order is not seen after it. */
 export const storeRelease =
-  (size?: Size): Meaning =>
+  (narrow?: Size): Meaning =>
   (m, f) => {
+    const size = narrow ?? f.size;
+    const at = aligned(m, f, size, "store");
     m.fence("load-store-store");
-    m.store(size ?? f.size, base(m, f), read(m, f.rt, 8));
+    m.store(size, at, read(m, f.rt, 8));
   };
 
 export const loadExclusive: Meaning = (m, f) =>
-  write(m, f.rt, 8, m.atomic("load-reserved", f.size, base(m, f), m.constant(0n)));
+  write(m, f.rt, 8, m.atomic("load-reserved", f.size, aligned(m, f, f.size, "load"), m.constant(0n)));
 
 /** `rs` is 0 where it stored. */
 export const storeExclusive: Meaning = (m, f) =>
-  write(m, f.rs, 8, m.atomic("store-conditional", f.size, base(m, f), read(m, f.rt, 8)));
+  write(m, f.rs, 8, m.atomic("store-conditional", f.size, aligned(m, f, f.size, "store"), read(m, f.rt, 8)));
 
 /** `rt = memory`, and memory becomes that with `rs` worked in. */
 export const fetch =
   (op: AtomicOp, clears = false): Meaning =>
   (m, f) => {
     const operand = read(m, f.rs, 8);
-    write(m, f.rt, 8, m.atomic(op, f.size, base(m, f), clears ? not(m, operand) : operand));
+    const at = aligned(m, f, f.size, "store");
+    write(m, f.rt, 8, m.atomic(op, f.size, at, clears ? not(m, operand) : operand));
   };
 
 /** `rs` is compared with, and gets what memory held. */
 export const compareAndSwap: Meaning = (m, f) => {
-  const old = m.atomic("compare-exchange", f.size, base(m, f), read(m, f.rt, 8), read(m, f.rs, 8));
+  const at = aligned(m, f, f.size, "store");
+  const old = m.atomic("compare-exchange", f.size, at, read(m, f.rt, 8), read(m, f.rs, 8));
   if (f.rs !== ZR) m.set(f.rs, old);
 };
