@@ -33,8 +33,11 @@ export class Naive {
   tables: { insn: number; entry: number }[][];
   #patches = 0;
   #nextNode: number;
+  readonly #rules: "ours" | "linux";
 
-  constructor(program: Program, metadata: Metadata = {}) {
+  /** With the rules of `linux`, a replaced instruction's aux data stays with the last of the patch, and deleting moves no table. */
+  constructor(program: Program, metadata: Metadata = {}, rules: "ours" | "linux" = "ours") {
+    this.#rules = rules;
     this.#program = program;
     this.#metadata = metadata;
     const { insns } = program;
@@ -66,8 +69,7 @@ export class Naive {
   replace(at: number, words: readonly number[]): number {
     const old = this.slots[at]!;
     const width = (old.word & 0xff) === LDIMM64 ? 2 : 1;
-    const first = this.#splice(at, width, words, old);
-    return first;
+    return this.#splice(at, width, words, old);
   }
 
   prepend(at: number, words: readonly number[]): number {
@@ -98,6 +100,7 @@ export class Naive {
         falls,
       });
     }
+    if (this.#rules === "linux" && !isPrepend) fresh.at(-1)!.aux = [...old.aux];
     const targets = this.#targets();
     const moved = (to: number, passes: boolean): number => (to > at || (to === at && passes) ? to + by : to);
     this.slots.splice(at, width, ...fresh);
@@ -137,6 +140,7 @@ export class Naive {
     }
     this.#deleteSubprogs(at, width);
     this.#deleteLines(at, width);
+    if (this.#rules === "linux") return;
     const { tables = [] } = this.#metadata;
     this.tables = this.tables.map((table, index) => {
       const mark = tables[index]!.onDelete === "mark";
