@@ -1,5 +1,5 @@
 // Arithmetic: RFC 9669 section 4.1 and 4.2. Every result of 32 bits ends zero-extended, unless the next instruction drops the upper half.
-import type { Insns, LowerContext, LowerInsn, Lowering } from "@bpfkit/core";
+import { Fact, type Insns, type LowerContext, type LowerInsn, type Lowering } from "@bpfkit/core";
 import { REG, T1, T2, ZERO } from "../abi.ts";
 import { type Assembler, fits12 } from "../assembler.ts";
 import { emit } from "../emit.ts";
@@ -27,6 +27,7 @@ const fromRegister = (code: number): boolean => (code & 8) !== 0;
 
 /** Clears the upper half of a 32-bit result in `reg`, where anybody can see it. */
 function emitZext(a: Assembler, insns: Insns, at: number, context: LowerContext<Assembler>, reg: number): void {
+  if ((context.facts.flags[at]! & Fact.UPPER_UNUSED) !== 0) return;
   if (dropsUpperHalf(insns, at, context)) context.shareNext();
   else a.zextW(reg, reg);
 }
@@ -196,8 +197,10 @@ const div_: LowerInsn<Assembler> = (a, insns, at, context) => {
   if (dst === src) emitBySelf(a, w, dst, isDiv);
   else {
     operation(a, dst, dst, src);
-    if (!w) a.zextW(dst, dst);
-    if (!isDiv) return;
+    const guarded = isDiv && (context.facts.flags[at]! & Fact.DIVISOR_NONZERO) === 0;
+    if (!w && guarded) a.zextW(dst, dst);
+    else if (!w) emitZext(a, insns, at, context, dst);
+    if (!guarded) return;
     if (!w) a.sextW(T1, src);
     a.liIfZero(w ? src : T1, dst, 0);
   }
