@@ -32,7 +32,7 @@ export function caseOf(program, rest = {}) {
     type: program.type,
     flags: program.type === "syscall" ? BPF_F_SLEEPABLE : 0, // such programs have to be
     license: program.license,
-    per_insn: 1, // brings function information along, without which the kernel takes no callbacks
+    per_insn: hasCallback(program.insns) ? 1 : 0, // brings function information along, without which the kernel takes none
     insns: hex(program.insns.toBytes()),
     maps: program.maps.map((map) => ({
       type: map.type,
@@ -46,6 +46,16 @@ export function caseOf(program, rest = {}) {
     ),
     ...rest,
   };
+}
+
+const LDDW = 0x18;
+const PSEUDO_FUNC = 4;
+
+function hasCallback(insns) {
+  for (let i = 0; i < insns.length; i += insns.width(i)) {
+    if (insns.code(i) === LDDW && insns.src(i) === PSEUDO_FUNC) return true;
+  }
+  return false;
 }
 
 /**

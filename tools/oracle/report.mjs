@@ -1,20 +1,48 @@
 // The report of `npm run oracle`: what real kernels and CPUs say, next to what bpfkit says. Ends with 1 where they differ.
 //
-//   npm run oracle -- [--programs N] [--seed N] [--runs-per-row N]
+//   npm run oracle -- [--arch A,B] [--programs N] [--seed N] [--runs-per-row N] [--corpus-stride N]
+//
+// A full judgement: --programs 2000 --runs-per-row 1000 --corpus-stride 1; it takes an hour or two.
 import { parseArgs } from "node:util";
+import { arm64 } from "@bpfkit/arm64";
+import { riscv64 } from "@bpfkit/riscv64";
+import { x86_64 } from "@bpfkit/x86-64";
+import { compareCorpus } from "./corpus.mjs";
 import { compareFirewall } from "./firewall.mjs";
 import { comparePrograms } from "./programs.mjs";
-import { compareRows } from "./rows-x86-64.mjs";
+import { compareRows as compareRowsArm64 } from "./rows-arm64.mjs";
+import { compareRows as compareRowsRiscv64 } from "./rows-riscv64.mjs";
+import { compareRows as compareRowsX86 } from "./rows-x86-64.mjs";
+
+const ARCHES = {
+  "x86-64": { backend: x86_64, compareRows: compareRowsX86 },
+  arm64: { backend: arm64, compareRows: compareRowsArm64 },
+  riscv64: { backend: riscv64, compareRows: compareRowsRiscv64, insertsZext: true },
+};
 
 const number = (fallback) => ({ type: "string", default: String(fallback) });
-const { values } = parseArgs({ options: { programs: number(400), seed: number(1), "runs-per-row": number(50) } });
-const [programs, seed, runsPerRow] = [values.programs, values.seed, values["runs-per-row"]].map(Number);
+const { values } = parseArgs({
+  options: {
+    arch: { type: "string", default: Object.keys(ARCHES).join() },
+    programs: number(300),
+    seed: number(1),
+    "runs-per-row": number(50),
+    "corpus-stride": number(20),
+  },
+});
+const [programs, seed, runsPerRow, stride] = ["programs", "seed", "runs-per-row", "corpus-stride"].map((key) =>
+  Number(values[key]),
+);
 
-const parts = [
-  ["the example", compareFirewall],
-  ["generated programs", () => comparePrograms(programs, seed)],
-  ["rows of the x86-64 table", () => compareRows({ runsPerRow, seed })],
-];
+const parts = values.arch.split(",").flatMap((arch) => {
+  const { backend, compareRows, insertsZext } = ARCHES[arch];
+  return [
+    ...(arch === "x86-64" ? [["the example", compareFirewall]] : []),
+    [`generated programs, ${arch}`, () => comparePrograms(programs, seed, { backend, insertsZext })],
+    [`the corpus, ${arch}`, () => compareCorpus(backend, stride)],
+    [`rows of the ${arch} table`, () => compareRows({ runsPerRow, seed })],
+  ];
+});
 
 let failed = 0;
 for (const [name, compare] of parts) {
