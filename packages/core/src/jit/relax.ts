@@ -38,8 +38,6 @@ export interface BranchForms {
   /** Per form: encodings, and 1 where displacements count from the end. */
   readonly count: Uint8Array;
   readonly fromEnd: Uint8Array;
-  /** No branch with a longer encoding left spans more bytes than this. */
-  readonly window: number;
 }
 
 /** What relaxation decided. */
@@ -65,7 +63,6 @@ export function branchForms(forms: readonly BranchForm[]): BranchForms {
     });
     return values;
   };
-  const extendable = forms.flatMap(({ encodings }) => encodings.slice(0, -1));
   return {
     names: forms.map(({ name }) => name),
     stride,
@@ -74,8 +71,34 @@ export function branchForms(forms: readonly BranchForm[]): BranchForms {
     max: column(({ max }) => max),
     count: Uint8Array.from(forms, ({ encodings }) => encodings.length),
     fromEnd: Uint8Array.from(forms, ({ from }) => (from === "end" ? 1 : 0)),
-    window: Math.max(0, ...extendable.map(({ min, max }) => Math.max(-min, max))),
   };
+}
+
+/** So many growths that measuring everything anew is cheaper than telling each to its neighbours. */
+const MANY = 64;
+
+/**
+ * Per form, its first encoding that reaches from anywhere in the code to anywhere else; and the most bytes that a branch spans which
+ * has an encoding before that.
+ */
+function limitsOf(
+  { length, branchCount, branchForm }: CodeBuffer,
+  forms: BranchForms,
+): { last: Uint8Array; window: number } {
+  const { stride, size, min, max, count } = forms;
+  let longest = length;
+  for (let i = 0; i < branchCount; i++) longest += size[branchForm[i]! * stride + count[branchForm[i]!]! - 1]!;
+  let window = 0;
+  const last = Uint8Array.from(count, (encodings, form) => {
+    let at = 0;
+    for (; at < encodings - 1; at++) {
+      const row = form * stride + at;
+      if (size[row]! > 0 && min[row]! <= -longest && max[row]! >= longest) break;
+      window = Math.max(window, -min[row]!, max[row]!);
+    }
+    return at;
+  });
+  return { last, window };
 }
 
 /**
@@ -87,15 +110,15 @@ export function branchForms(forms: readonly BranchForm[]): BranchForms {
  *   at least as long as the present ones; by induction every valid layout is at least as long in every branch.
  * - It is never out of range: a branch is looked at whenever its distance changes, and `emitCode` checks what it writes.
  *
- * Cost: O(branches + growths × neighbours), where neighbours are the branches within the longest reach of an encoding that can still
- * grow: some dozens where that is 128 bytes.
+ * Cost: many growths at once are told by measuring everything anew, O(branches); a few each to their neighbours, the branches within
+ * the longest reach of an encoding that can still grow: some dozens where that is 128 bytes.
  */
 export function relax(buffer: CodeBuffer, forms: BranchForms): Relaxed {
   const { branchCount: count, branchOffset, branchForm, branchTarget, labelBranch, labelOffset } = buffer;
-  const { stride, size, min, max, fromEnd, window } = forms;
+  const { stride, size, min, max, fromEnd } = forms;
   const encoding = new Uint8Array(count);
   const bytesBefore = new Int32Array(count + 1);
-  for (let i = 0; i < count; i++) bytesBefore[i + 1] = bytesBefore[i]! + size[branchForm[i]! * stride]!;
+  const { last, window } = limitsOf(buffer, forms);
 
   // Bytes between a branch and its target, its own excluded; `target` is the index of the first branch at or behind the target.
   const gap = new Int32Array(count);
@@ -103,15 +126,10 @@ export function relax(buffer: CodeBuffer, forms: BranchForms): Relaxed {
   for (let i = 0; i < count; i++) {
     const label = branchTarget[i]!;
     if (labelOffset[label]! < 0) invariant(false, `a place for label ${label}`);
-    const behind = labelBranch[label]!;
-    const raw = labelOffset[label]! - branchOffset[i]!;
-    target[i] = behind;
-    gap[i] =
-      behind > i ? raw + bytesBefore[behind]! - bytesBefore[i + 1]! : -raw + bytesBefore[i]! - bytesBefore[behind]!;
+    target[i] = labelBranch[label]!;
   }
 
   // What a branch must lie behind, or before, to span another one while it can still grow; out of the way once it cannot.
-  const last = Uint8Array.from(forms.count, (encodings) => encodings - 1);
   const backTo = new Int32Array(count).fill(count);
   const onTo = new Int32Array(count).fill(-1);
   for (let i = 0; i < count; i++) {
@@ -148,8 +166,31 @@ export function relax(buffer: CodeBuffer, forms: BranchForms): Relaxed {
     return bytes > 0 && gap[i]! + (end ? bytes : 0) <= -min[row]!;
   }
 
-  for (let i = 0; i < count; i++) refit(i);
+  /** Measures and refits all branches. */
+  function sweep(): void {
+    pendingCount = 0;
+    place();
+    for (let i = 0; i < count; i++) {
+      const behind = target[i]!;
+      const raw = labelOffset[branchTarget[i]!]! - branchOffset[i]!;
+      gap[i] =
+        behind > i ? raw + bytesBefore[behind]! - bytesBefore[i + 1]! : -raw + bytesBefore[i]! - bytesBefore[behind]!;
+    }
+    for (let i = 0; i < count; i++) refit(i);
+    looks += count;
+  }
+
+  function place(): void {
+    for (let i = 0; i < count; i++)
+      bytesBefore[i + 1] = bytesBefore[i]! + size[branchForm[i]! * stride + encoding[i]!]!;
+  }
+
+  sweep();
   while (pendingCount > 0) {
+    if (pendingCount > 2 * MANY) {
+      sweep();
+      continue;
+    }
     const by = pending[--pendingCount]!;
     const i = pending[--pendingCount]!;
     const offset = branchOffset[i]!;
@@ -169,7 +210,7 @@ export function relax(buffer: CodeBuffer, forms: BranchForms): Relaxed {
     }
     looks += i - 1 - j;
   }
-  for (let i = 0; i < count; i++) bytesBefore[i + 1] = bytesBefore[i]! + size[branchForm[i]! * stride + encoding[i]!]!;
+  place();
   return { encoding, bytesBefore, grown, looks };
 }
 

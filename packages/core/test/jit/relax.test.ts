@@ -251,6 +251,34 @@ describe("relaxation", () => {
     expect(Math.max(...looks)).toBeLessThan(8);
   });
 
+  test("costs in proportion to the branches when most of them need a longer encoding at once", () => {
+    const forms = branchForms([
+      {
+        name: "branch",
+        from: "start",
+        encodings: [
+          { size: 4, min: -4096, max: 4094 },
+          { size: 8, min: -1_000_000, max: 1_000_000 },
+          { size: 12, min: -0x8000_0000, max: 0x7fff_ffff },
+        ],
+      },
+    ]);
+    const looks = [2000, 16_000, 64_000].map((length) => {
+      const buffer = new CodeBuffer();
+      buffer.reset(length);
+      for (let i = 0; i < length; i++) {
+        buffer.bind(i);
+        buffer.branch(0, 0, Math.min(length - 1, i + 300));
+        buffer.ensure(40);
+        buffer.length += 40;
+      }
+      const relaxed = relax(buffer, forms);
+      expect(relaxed.grown).toBeGreaterThan(length - 400);
+      return relaxed.looks / length;
+    });
+    expect(Math.max(...looks)).toBeLessThan(8);
+  });
+
   test("refuses a target out of reach of the longest encoding", () => {
     const items: Item[] = [
       { kind: "branch", form: CALL, to: 0 },
