@@ -322,5 +322,6 @@ export { expandMayGoto } from "./passes/expand-may-goto.ts";
 export { guardDivision } from "./passes/guard-division.ts";
 export { inlineArrayLookup } from "./passes/inline-array-lookup.ts";
 export { maskTailCalls } from "./passes/mask-tail-calls.ts";
+export { allPasses, type PassOptions } from "./passes/registry.ts";
 export { removeDeadCode } from "./passes/remove-dead-code.ts";
 export { zeroExtend } from "./passes/zero-extend.ts";

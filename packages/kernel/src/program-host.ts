@@ -8,8 +8,12 @@ import {
   type Symbol as HostSymbol,
   helperById,
   INSNS,
+  inlineArrayLookup,
+  invariant,
+  MAP_TYPES,
   Mark,
   type Memory,
+  mapTypeName,
   OPS,
   opAt,
   type Program,
@@ -23,6 +27,9 @@ import type { Kernel, KernelFunction } from "./kernel.ts";
 import { ArrayMap } from "./maps/array.ts";
 import type { LiveMap } from "./maps/map.ts";
 
+/** Sources of two-slot loads that stand for addresses in values. */
+const [MAP_FD_VALUE, MAP_IDX_VALUE] = [2, 6];
+
 /** What users supplied: helpers by number, kfuncs by name. */
 export interface UserFunctions {
   readonly helpers: Map<number, KernelFunction>;
@@ -30,7 +37,7 @@ export interface UserFunctions {
 }
 
 /** @throws {BpfError} for what this program will not find when it runs, at the instruction that asks for it */
-export function checkProgram({ program, structure }: VerifiedProgram, functions: UserFunctions): void {
+export function checkProgram({ program, structure, passes }: VerifiedProgram, functions: UserFunctions): void {
   const context = CONTEXTS[program.type];
   if (context === undefined) {
     throw new BpfError("unsupported", `program type '${program.type}' of '${program.name}'`, {
@@ -43,6 +50,7 @@ export function checkProgram({ program, structure }: VerifiedProgram, functions:
     const kind = kindAt(program, at);
     if (kind === "callHelper") checkHelper(program, insns.imm(at), functions, at);
     else if (kind === "callKfunc") kfuncOf(program, insns.imm(at), functions, at);
+    else if (kind === "loadImm64" && !passes.includes(inlineArrayLookup.name)) checkValueLoad(program, at);
     else if (kind === "packetLoad" && !context.packetLoads) {
       throw new BpfError(
         "unsupported",
@@ -53,6 +61,23 @@ export function checkProgram({ program, structure }: VerifiedProgram, functions:
         },
       );
     }
+  }
+}
+
+/** Direct access to a value, as the kernel allows it: in an array of one element. */
+function checkValueLoad({ insns, maps }: Program, insn: number): void {
+  const source = insns.src(insn);
+  const map = maps[insns.imm(insn)];
+  if ((source !== MAP_FD_VALUE && source !== MAP_IDX_VALUE) || map === undefined) return;
+  const { name, type, maxEntries, valueSize } = map;
+  const offset = insns.imm(insn + 1) >>> 0;
+  if (type !== MAP_TYPES.array || maxEntries !== 1) {
+    const what = `a direct load of the value of ${mapTypeName(type) ?? type} map '${name}' (ENOTSUPP)`;
+    throw new BpfError("argument", what, { insn, expected: "an array of 1 element" });
+  }
+  if (offset >= valueSize) {
+    const what = `offset ${offset} in the value of map '${name}' (EINVAL)`;
+    throw new BpfError("argument", what, { insn, expected: `less than ${valueSize}` });
   }
 }
 
@@ -140,19 +165,9 @@ export class ProgramHost implements Host {
   }
 }
 
-/** Direct access to a value, as the kernel allows it: in an array of one element. */
+/** Address of a value of which {@link checkValueLoad} approves, or of element 0 of any array. */
 function valueAddress(map: LiveMap, offset: number): bigint {
-  const { name, spec } = map;
-  if (!(map instanceof ArrayMap) || map.perCpu || spec.maxEntries !== 1) {
-    throw new BpfError("argument", `a direct load of the value of ${map.type} map '${name}' (ENOTSUPP)`, {
-      expected: "an array of 1 element",
-    });
-  }
-  if (offset >= spec.valueSize) {
-    throw new BpfError("argument", `offset ${offset} in the value of map '${name}' (EINVAL)`, {
-      expected: `less than ${spec.valueSize}`,
-    });
-  }
+  invariant(map instanceof ArrayMap && !map.perCpu, `an array for the direct load of '${map.name}'`);
   return map.firstValue + BigInt(offset);
 }
 
