@@ -1,8 +1,10 @@
-// Values of the stack depth analysis: r10 or nothing, plus a constant, plus an unknown number of so many bits. One int32 each.
+// Values of the stack depth analysis: a frame or nothing, plus a constant, plus an unknown number of so many bits. One int32 each.
 
 /**
- * Bit 0: the value is relative to r10. Bits 1..7: `bits`. Bits 8..31: `low`, signed. It stands for every `low + x` with
+ * Bit 0: the value is a pointer, relative to r10. Bits 1..7: `bits`. Bits 8..31: `low`, signed. It stands for every `low + x` with
  * 0 ≤ x < 2^bits; 64 bits stand for any number at all.
+ *
+ * Pointers that a caller passed in r1..r5 are taken to lie far above r10, each in a region of its own: {@link regionOf}.
  */
 export type Bounds = number;
 
@@ -17,6 +19,24 @@ export const UNKNOWN: Bounds = ANY_BITS << 1;
 export const SOMEWHERE: Bounds = UNKNOWN | 1;
 /** r10 itself. */
 export const FRAME: Bounds = 1;
+
+/** Bytes between the places where arguments are taken to point, as a power of two. */
+const REGION = 19;
+
+/** What a caller passed in register `arg`, 1 to 5. */
+export function argument(arg: number): Bounds {
+  return make(1, arg << REGION, 0);
+}
+
+/** The register in which a pointer came in; 0 for the subprogram's own frame, for lost pointers and for numbers. */
+export function regionOf(value: Bounds): number {
+  return isPointer(value) && isKnown(value) ? (lowOf(value) + (1 << (REGION - 1))) >> REGION : 0;
+}
+
+/** How far below the place where it came in, or below r10, a pointer with a known place may be; negative above it. */
+export function belowOf(value: Bounds): number {
+  return (regionOf(value) << REGION) - lowOf(value);
+}
 
 /** Kernel limit of a frame, in bytes. */
 export const MAX_STACK = 512;
@@ -168,11 +188,16 @@ export function binary(operation: string, a: Bounds, b: Bounds): Bounds {
   }
 }
 
-/** Masks make numbers small, and round pointers down: r10 is a multiple of 8. */
+/** Masks make numbers small, and round pointers down: r10 is a multiple of 8, of an argument nobody knows. */
 function and(a: Bounds, b: Bounds): Bounds {
   if (isPointer(a) || isPointer(b)) {
     const low = lowOf(b);
-    return isPointer(a) && !isPointer(b) && isKnown(a) && isExact(b) && (low === -8 || low === -4 || low === -2)
+    return isPointer(a) &&
+      regionOf(a) === 0 &&
+      !isPointer(b) &&
+      isKnown(a) &&
+      isExact(b) &&
+      (low === -8 || low === -4 || low === -2)
       ? make(1, lowOf(a) & low, bitsOf(a))
       : SOMEWHERE;
   }

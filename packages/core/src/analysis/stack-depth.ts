@@ -1,12 +1,15 @@
-// How far below r10 a subprogram reaches: a forward flow of "r10 plus something" and of small numbers through registers and stack slots.
+// How far below r10 one subprogram reaches: a forward flow of "r10 plus something" and of small numbers through registers and stack
+// slots. A pointer to a caller's frame that comes in is followed as well.
 import { kindOf, OPS, opAt } from "../isa/decode.ts";
-import { type HelperArg, helperById } from "../isa/helpers.ts";
+import { type HelperArg, type HelperSpec, helperById } from "../isa/helpers.ts";
 import type { Insns } from "../isa/insns.ts";
 import type { InsnKind } from "../isa/opcodes.ts";
 import { targetOf } from "../isa/targets.ts";
 import {
+  argument,
   atMost,
   type Bounds,
+  belowOf,
   binary,
   bitsOf,
   constant,
@@ -17,6 +20,7 @@ import {
   join,
   lowOf,
   MAX_STACK,
+  regionOf,
   SOMEWHERE,
   signExtend,
   sub,
@@ -26,10 +30,12 @@ import {
   unsigned,
   widen,
 } from "./bounds.ts";
+import { SlotQueue } from "./slot-queue.ts";
 
 /** Bit of a mark that says that a slot is jumped to. */
 const TARGET = 2;
-const REGISTERS = 11;
+/** r0..r10, and the one of passes. */
+const REGISTERS = 12;
 const SLOTS = MAX_STACK / 8;
 /** Changes of a block's entry, and rounds over stack slots, after which values only widen. */
 const PATIENCE = 16;
@@ -64,28 +70,57 @@ const ALU: readonly Alu[] = OPS.map((op) => ({
 /** Bytes that a load or store moves. */
 const BYTES: readonly number[] = OPS.map((op) => Number(/\d+/.exec(op)?.[0] ?? 64) / 8);
 
+/** Where pointers into the stack of this subprogram, or of its callers, went. */
+export interface Passed {
+  /** The subprogram that is called; -1 for those that helpers call back. */
+  readonly callee: number;
+  /** Register in which it gets the pointer, 1 to 5. */
+  readonly arg: number;
+  /** The argument that the pointer was made from; 0 for r10. */
+  readonly from: number;
+  /** Most bytes that it was below that. */
+  below: number;
+}
+
+/** What {@link stackUseOf} finds. */
+export interface StackUse {
+  /** Most bytes below r10 that are touched, and below what came in r1..r5; at most 512. */
+  readonly below: Int32Array;
+  readonly passed: readonly Passed[];
+  /** Instruction visits, at most a constant times the length. */
+  readonly work: number;
+}
+
+/** Register in which a callback gets what its helper got for it. */
+const CALLBACK_ARGUMENT: Readonly<Record<string, number>> = { loop: 2, for_each_map_elem: 4 };
+
 /**
- * Bytes below r10 that the subprogram in `start..end` can touch, a multiple of 8: the lowest address of an access, or of a pointer
- * that a call gets. 512 where a pointer is lost sight of. `work` counts instruction visits, at most a constant times its length.
+ * How far below r10 the subprogram in `start..end` reaches, and below those of its arguments that point into a caller's frame (bit
+ * `i` of `pointers` for ri): the lowest address of an access, of a pointer that a call gets or that is put away. 512 where a pointer
+ * is lost sight of.
  */
-export function stackDepthOf(
+export function stackUseOf(
   insns: Insns,
-  start: number,
-  end: number,
+  { start, end }: { readonly start: number; readonly end: number },
   marks: Uint8Array,
-): { readonly bytes: number; readonly work: number } {
-  const flow = new Flow(insns, start, end, marks);
-  flow.run();
-  return { bytes: Math.min(MAX_STACK, (flow.depth + 7) & -8), work: flow.work };
+  subprogAt: (index: number) => number,
+  pointers: number,
+): StackUse {
+  const flow = new Flow(insns, start, end, marks, subprogAt);
+  flow.run(pointers);
+  return { below: flow.below, passed: [...flow.passed.values()], work: flow.work };
 }
 
 class Flow {
-  depth = 0;
+  /** Bytes below r10, then below r1..r5 as they came in. */
+  readonly below = new Int32Array(6);
+  readonly passed = new Map<number, Passed>();
   work = 0;
   readonly #insns: Insns;
   readonly #start: number;
   readonly #end: number;
   readonly #marks: Uint8Array;
+  readonly #subprogAt: (index: number) => number;
   /** Registers at the block being read, and at the entry of each block that was reached, by slot. */
   readonly #now = new Int32Array(REGISTERS);
   readonly #entries = new Map<number, { readonly state: Int32Array; changes: number; queued: boolean }>();
@@ -97,22 +132,24 @@ class Flow {
   #slotsChanged = false;
   #rounds = 0;
 
-  constructor(insns: Insns, start: number, end: number, marks: Uint8Array) {
+  constructor(insns: Insns, start: number, end: number, marks: Uint8Array, subprogAt: (index: number) => number) {
     this.#insns = insns;
     this.#start = start;
     this.#end = end;
     this.#marks = marks;
+    this.#subprogAt = subprogAt;
   }
 
-  run(): void {
+  run(pointers: number): void {
     this.#now.fill(UNKNOWN);
+    for (let arg = 1; arg <= 5; arg++) if ((pointers >> arg) & 1) this.#now[arg] = argument(arg);
     this.#now[10] = FRAME;
     this.#enter(this.#start);
     for (;;) {
-      for (let at = this.#queue.pop(); at >= 0 && this.depth < MAX_STACK; at = this.#queue.pop()) this.#block(at);
-      if (!this.#slotsChanged || this.depth >= MAX_STACK) return;
+      for (let at = this.#queue.pop(); at >= 0; at = this.#queue.pop()) this.#block(at);
+      if (!this.#slotsChanged) return;
       if (++this.#rounds > MAX_ROUNDS) {
-        this.depth = MAX_STACK;
+        this.below.fill(MAX_STACK);
         return;
       }
       this.#slotsChanged = false;
@@ -135,7 +172,7 @@ class Flow {
     let changed = false;
     for (let r = 0; r < REGISTERS; r++) {
       const before = entry.state[r]!;
-      let after = join(before, this.#now[r]!);
+      let after = this.#join(before, this.#now[r]!);
       if (after === before) continue;
       if (entry.changes > PATIENCE) after = widen(before, after);
       entry.state[r] = after;
@@ -179,20 +216,21 @@ class Flow {
       case "mov": {
         const { wide, immediate } = ALU[op]!;
         if (immediate) now[dst] = constant(wide ? insns.imm(i) : insns.imm(i) >>> 0);
-        else now[dst] = wide ? now[src]! : truncate(now[src]!);
+        else now[dst] = wide ? now[src]! : this.#moved(now[src]!, truncate(now[src]!));
         break;
       }
       case "movsx": {
         const moved = signExtend(now[src]!, insns.off(i) / 8);
-        now[dst] = ALU[op]!.wide ? moved : truncate(moved);
+        now[dst] = this.#moved(now[src]!, ALU[op]!.wide ? moved : truncate(moved));
         break;
       }
-      case "neg":
-        now[dst] = isPointer(now[dst]!) ? SOMEWHERE : sub(constant(0), now[dst]!);
-        if (!ALU[op]!.wide) now[dst] = truncate(now[dst]!);
+      case "neg": {
+        const negated = isPointer(now[dst]!) ? SOMEWHERE : sub(constant(0), now[dst]!);
+        now[dst] = this.#moved(now[dst]!, ALU[op]!.wide ? negated : truncate(negated));
         break;
+      }
       case "end":
-        now[dst] = isPointer(now[dst]!) ? SOMEWHERE : unsigned(insns.imm(i));
+        now[dst] = this.#moved(now[dst]!, isPointer(now[dst]!) ? SOMEWHERE : unsigned(insns.imm(i)));
         break;
       case "addrSpaceCast":
         break;
@@ -230,7 +268,7 @@ class Flow {
         this.#enter(targetOf(insns, i, op)!);
         return false;
       case "gotox":
-        this.depth = MAX_STACK; // where it goes is in a table that nothing here reads
+        this.below.fill(MAX_STACK); // where it goes is in a table that nothing here reads
         return false;
       case "exit":
         return false;
@@ -238,8 +276,17 @@ class Flow {
         this.#clobber();
         now[0] = unsigned(32);
         break;
+      case "callSubprog": {
+        const target = targetOf(insns, i, op)!;
+        this.#call(undefined, target < 0 || target >= insns.length ? undefined : this.#subprogAt(target));
+        break;
+      }
+      case "callHelper":
+      case "tailCall":
+        this.#call(helperById(insns.imm(i)));
+        break;
       default:
-        this.#call(KIND[op] === "callHelper" || KIND[op] === "tailCall" ? helperById(insns.imm(i))?.args : undefined);
+        this.#call();
     }
     now[10] = FRAME;
     return true;
@@ -249,16 +296,39 @@ class Flow {
     const insns = this.#insns;
     const a = this.#now[insns.dst(i)]!;
     const b = immediate ? constant(wide ? insns.imm(i) : insns.imm(i) >>> 0) : this.#now[insns.src(i)]!;
-    if (wide) return binary(operation, a, b);
-    const isShift = operation === "lsh" || operation === "rsh" || operation === "arsh";
-    const right = isShift && isExact(b) ? constant(lowOf(b) & 31) : truncate(b);
-    return truncate(binary(operation, truncate(a), right));
+    if (operation === "sub" && isPointer(b)) return UNKNOWN; // the distance of two pointers
+    return this.#moved(b, this.#moved(a, wide ? binary(operation, a, b) : narrow(operation, a, b)));
+  }
+
+  /**
+   * What has become of a value. A pointer into a caller's frame that moves to where nobody can say costs the caller all of its stack,
+   * and is a number from then on.
+   */
+  #moved(from: Bounds, to: Bounds): Bounds {
+    const region = regionOf(from);
+    if (region === 0 || (regionOf(to) === region && isPointer(to))) return to;
+    this.below[region] = MAX_STACK;
+    return UNKNOWN;
+  }
+
+  /** Either of two values; pointers into different frames are both lost. */
+  #join(a: Bounds, b: Bounds): Bounds {
+    if (!isPointer(a) || !isPointer(b) || regionOf(a) === regionOf(b)) return join(a, b);
+    for (const region of [regionOf(a), regionOf(b)]) if (region !== 0) this.below[region] = MAX_STACK;
+    return SOMEWHERE;
   }
 
   /** Counts an access of `base + off`. */
   #touch(base: Bounds, off: number): void {
     if (!isPointer(base)) return;
-    this.depth = Math.max(this.depth, isKnown(base) ? -(lowOf(base) + off) : MAX_STACK);
+    const region = regionOf(base);
+    const below = isKnown(base) ? Math.min(MAX_STACK, belowOf(base) - off) : MAX_STACK;
+    this.below[region] = Math.max(this.below[region]!, below);
+  }
+
+  /** A pointer is put where anybody can find it and come back with it. */
+  #expose(value: Bounds): void {
+    if (isPointer(value)) this.below[regionOf(value)] = MAX_STACK;
   }
 
   /** The slot that an access of 8 bytes hits exactly; -1 when there is no such one. */
@@ -278,9 +348,10 @@ class Flow {
   #store(base: Bounds, off: number, bytes: number, value: Bounds): void {
     this.#touch(base, off);
     const slot = this.#slotOf(base, off, bytes);
-    if (slot >= 0) this.#keep(slot, value);
-    else if (isPointer(value))
-      this.depth = MAX_STACK; // it can come back from anywhere
+    if (slot >= 0) {
+      this.#touch(value, 0); // who gets a pointer to this slot can follow it
+      this.#keep(slot, value);
+    } else if (isPointer(value)) this.#expose(value);
     else if (isPointer(base)) this.#spoil(base, off, bytes);
   }
 
@@ -294,7 +365,7 @@ class Flow {
 
   #keep(slot: number, value: Bounds): void {
     const before = this.#slots[slot]!;
-    let after = before === -1 ? value : join(before, value);
+    let after = before === -1 ? value : this.#join(before, value);
     if (after === before) return;
     if (this.#rounds > PATIENCE && before !== -1) after = widen(before, after);
     this.#slots[slot] = after;
@@ -306,22 +377,40 @@ class Flow {
     const base = this.#now[insns.dst(i)]!;
     const bytes = BYTES[op]!;
     this.#touch(base, insns.off(i));
-    if (isPointer(this.#now[insns.src(i)]!)) this.depth = MAX_STACK;
+    this.#expose(this.#now[insns.src(i)]!);
     if (isPointer(base)) this.#spoil(base, insns.off(i), bytes);
     const name = OPS[op]!;
     if (name.startsWith("cmpxchg")) this.#now[0] = unsigned(8 * bytes);
     else if (name.startsWith("xchg") || name.includes("fetch")) this.#now[insns.src(i)] = unsigned(8 * bytes);
   }
 
-  /** A call with these arguments; with five of any kind when nothing is known about it. */
-  #call(args: readonly HelperArg[] | undefined): void {
-    for (let arg = 0; arg < (args?.length ?? 5); arg++) {
-      const value = this.#now[arg + 1]!;
+  /** A call of a helper, or of a subprogram; with five arguments of any kind when nothing is known about it. */
+  #call(helper?: HelperSpec, callee?: number): void {
+    const args = helper?.args;
+    for (let arg = 1; arg <= (args?.length ?? 5); arg++) {
+      const value = this.#now[arg]!;
       if (!isPointer(value)) continue;
       this.#touch(value, 0);
-      if (args === undefined || !READ_ONLY.has(args[arg]!)) this.#spoil(value, 0, MAX_STACK);
+      const use = args?.[arg - 1];
+      if (use === undefined || !READ_ONLY.has(use)) this.#spoil(value, 0, MAX_STACK);
+      if (callee !== undefined) this.#pass(value, callee, arg);
+      else if (use === "stack?") this.#passBack(value, CALLBACK_ARGUMENT[helper!.name]);
     }
     this.#clobber();
+  }
+
+  #passBack(value: Bounds, arg: number | undefined): void {
+    if (arg === undefined) this.#expose(value);
+    else this.#pass(value, -1, arg);
+  }
+
+  #pass(value: Bounds, callee: number, arg: number): void {
+    const from = regionOf(value);
+    const below = isKnown(value) ? belowOf(value) : MAX_STACK;
+    const key = (callee * 8 + arg) * 8 + from;
+    const known = this.passed.get(key);
+    if (known === undefined) this.passed.set(key, { callee, arg, from, below });
+    else known.below = Math.max(known.below, below);
   }
 
   #clobber(): void {
@@ -354,6 +443,13 @@ class Flow {
   }
 }
 
+/** An operation of 32 bits. */
+function narrow(operation: string, a: Bounds, b: Bounds): Bounds {
+  const isShift = operation === "lsh" || operation === "rsh" || operation === "arsh";
+  const right = isShift && isExact(b) ? constant(lowOf(b) & 31) : truncate(b);
+  return truncate(binary(operation, truncate(a), right));
+}
+
 /** By comparison: what to add to the constant for the greatest value on the taken side, and on the other. */
 const LIMITS: Readonly<Record<string, readonly [taken: number | undefined, fallen: number | undefined]>> = {
   jgt: [undefined, 0],
@@ -365,40 +461,3 @@ const LIMITS: Readonly<Record<string, readonly [taken: number | undefined, falle
   jslt: [-1, undefined],
   jsle: [0, undefined],
 };
-
-/** Blocks to visit, least slot first: inner loops settle before what follows them. A binary heap. */
-class SlotQueue {
-  readonly #heap: number[] = [];
-
-  push(slot: number): void {
-    const heap = this.#heap;
-    let at = heap.push(slot) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (heap[parent]! <= slot) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = slot;
-  }
-
-  /** -1 when empty. */
-  pop(): number {
-    const heap = this.#heap;
-    const top = heap[0];
-    if (top === undefined) return -1;
-    const last = heap.pop()!;
-    if (heap.length === 0) return top;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1]! < heap[child]!) child++;
-      if (heap[child]! >= last) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
-    return top;
-  }
-}

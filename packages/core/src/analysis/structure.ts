@@ -4,7 +4,7 @@ import type { Insns } from "../isa/insns.ts";
 import type { InsnKind } from "../isa/opcodes.ts";
 import { subprogsOf, targetOf } from "../isa/targets.ts";
 import type { Program } from "../program.ts";
-import { stackDepthOf } from "./stack-depth.ts";
+import { stackDepthsOf } from "./stack-depths.ts";
 
 /** What is known of one subprogram from its shape alone. */
 export interface SubprogInfo {
@@ -15,7 +15,10 @@ export interface SubprogInfo {
   /** Subprograms it calls (indices), in order of first call; and those it passes to helpers as callbacks. */
   readonly calls: readonly number[];
   readonly callbacks: readonly number[];
-  /** Bytes below r10 that it can touch, from accesses through r10 and what is computed from it; 512 where that cannot be told. Multiple of 8. */
+  /**
+   * Bytes below r10 that are touched, by it or by what it calls, through r10 and what is computed from it; 512 where that cannot be
+   * told. Multiple of 8.
+   */
   readonly stackDepth: number;
   /** Bit `i` is set when register `i` is read or written anywhere in it. */
   readonly registers: number;
@@ -76,12 +79,15 @@ export function structureOf(program: Program): Structure {
   for (const start of starts) marks[start]! |= Mark.SUBPROG;
   let work = insns.length + reach(insns, marks);
 
-  const shapes = subprogs.map(({ name, start }, index) => {
+  const ranges = subprogs.map(({ name, start }, index) => {
     const end = starts[index + 1] ?? insns.length;
-    const depth = stackDepthOf(insns, start, end, marks);
-    work += end - start + depth.work;
-    return { name, start, end, stackDepth: depth.bytes, ...shapeOf(insns, start, end, subprogAt) };
+    work += end - start;
+    return { name, start, end, ...shapeOf(insns, start, end, subprogAt) };
   });
+  const callbacks = new Set(ranges.flatMap((range) => range.callbacks));
+  const depths = stackDepthsOf(insns, starts, marks, subprogAt, callbacks);
+  work += depths.work;
+  const shapes = ranges.map((range, index) => ({ ...range, stackDepth: depths.bytes[index]! }));
   const tailCallReachable = reachesTailCall(shapes);
   return {
     subprogs: shapes.map((shape, index) => ({ ...shape, tailCallReachable: tailCallReachable[index] === 1 })),

@@ -113,6 +113,48 @@ describe("marks", () => {
   });
 });
 
+describe("stack that others touch counts", () => {
+  const passing = (callee: string): string => `r1 = r10\n r1 += -8\n call f\n exit\n f: ${callee}\n exit`;
+  const looping = (callee: string): string =>
+    `r2 = subprog[f]\n r3 = r10\n r3 += -8\n call bpf_loop\n exit\n f: ${callee}\n exit`;
+
+  test.each<[string, string, number[]]>([
+    ["below the pointer that a subprogram gets", passing("*(u64 *)(r1 - 16) = 0"), [24, 0]],
+    ["above it", passing("*(u64 *)(r1 + 0) = 0"), [8, 0]],
+    ["after the callee has moved it", passing("r6 = r1\n r6 -= 4\n r0 = *(u32 *)(r6 - 12)"), [24, 0]],
+    [
+      "through the callee's own stack",
+      passing("*(u64 *)(r10 - 8) = r1\n r3 = *(u64 *)(r10 - 8)\n r0 = *(u8 *)(r3 - 9)"),
+      [24, 8],
+    ],
+    ["by a known index", passing("r2 &= 7\n r1 += r2\n r0 = *(u8 *)(r1 - 16)"), [24, 0]],
+    ["by an index nobody knows", passing("r1 += r2\n r0 = *(u8 *)(r1 + 0)"), [512, 0]],
+    ["where the callee rounds", passing("r1 &= -8\n r0 = *(u8 *)(r1 + 0)"), [512, 0]],
+    [
+      "where the callee mixes it with its own",
+      passing("if r2 > 5 goto +1\n r1 = r10\n r0 = *(u8 *)(r1 + 0)"),
+      [512, 512],
+    ],
+    ["where the callee gives it away", passing("*(u64 *)(r2 + 0) = r1"), [512, 0]],
+    ["one call further down", `${passing("r1 += -8\n call g\n exit\n g: *(u64 *)(r1 - 32) = 0")}`, [48, 0, 0]],
+    ["by a recursion that goes on", passing("r1 += -8\n call f"), [512, 0]],
+    ["by a callback", looping("*(u64 *)(r2 - 24) = 0"), [32, 0]],
+    ["by a callback through its index, which is no pointer", looping("r1 = *(u64 *)(r1 - 24)"), [8, 0]],
+    [
+      "where a callback finds a pointer",
+      `r1 = r10\n r1 += -64\n *(u64 *)(r10 - 8) = r1\n ${looping("r3 = *(u64 *)(r2 + 0)\n *(u64 *)(r3 + 0) = r1")}`,
+      [64, 0],
+    ],
+    [
+      "not by a subprogram that gets something else",
+      "r1 = 5\n call f\n exit\n f: r0 = *(u64 *)(r1 - 16)\n exit",
+      [0, 0],
+    ],
+  ])("%s", (_what, text, expected) => {
+    expect(depths(text)).toEqual(expected);
+  });
+});
+
 describe("stack depth", () => {
   test.each<[string, string, number]>([
     ["nothing touched", "r0 = 0", 0],
@@ -210,7 +252,9 @@ describe("cost", () => {
     const joined = (n: number): string => `${"if r1 > 5 goto out\n r2 += 1\n".repeat(n)}out: exit`;
     const loops = (n: number): string => `${"r3 += 1\n r2 += r3\n if r2 < 64 goto -3\n".repeat(n)}exit`;
     const calls = (n: number): string => `${"call a\n".repeat(n)}exit\n${"a: exit"}`;
-    for (const program of [straight, joined, loops, calls]) {
+    const handedOn = (n: number): string =>
+      `r1 = r10\n call f0\n exit\n${Array.from({ length: n }, (_, i) => `f${i}: r1 += -8\n call f${i + 1}\n exit\n`).join("")}f${n}: exit`;
+    for (const program of [straight, joined, loops, calls, handedOn]) {
       expect(work(program(20))).toBeLessThan(60);
       expect(work(program(5_000))).toBeLessThanOrEqual(work(program(20)) * 1.1 + 1);
     }
