@@ -150,6 +150,7 @@ class Judge {
     { index, count: shards }: { readonly index: number; readonly count: number },
     progress: (done: number) => void,
   ): void {
+    if (index >= count || this.#isDone) return;
     let companion = new Companion(this.#subject, this.#options.compile);
     for (let i = index; i < count && !this.#isDone; i += shards) {
       if (i % 16 === 0) progress(i);

@@ -2,7 +2,7 @@
 import type { ConformanceCase } from "./case.ts";
 import { arithmeticCases } from "./corpus/arithmetic.ts";
 import { callCases } from "./corpus/calls.ts";
-import { distanceCases } from "./corpus/distance.ts";
+import { distanceCases, longCases } from "./corpus/distance.ts";
 import { fieldCases } from "./corpus/field.ts";
 import { jumpCases } from "./corpus/jumps.ts";
 import { memoryCases } from "./corpus/memory.ts";
@@ -13,7 +13,8 @@ let made: readonly ConformanceCase[] | undefined;
 
 /**
  * The corpus: cases over every instruction, operand form and edge value, with expected values from RFC 9669's text and not from an
- * engine. The families (one per instruction, or per subject) take turns, so that a prefix of it is a fair sample.
+ * engine. The families (one per instruction, or per subject) take turns, so that a prefix of it is a fair sample;
+ * long programs are last.
  *
  * @example
  * ```ts
@@ -22,7 +23,12 @@ let made: readonly ConformanceCase[] | undefined;
  * ```
  */
 export function corpus(): readonly ConformanceCase[] {
-  made ??= interleave([
+  made ??= [...interleave(families()), ...interleave(longCases())];
+  return made;
+}
+
+function families(): readonly (readonly ConformanceCase[])[] {
+  return [
     ...fieldCases(),
     ...arithmeticCases(),
     ...jumpCases(),
@@ -31,8 +37,7 @@ export function corpus(): readonly ConformanceCase[] {
     ...packetCases(),
     ...safetyCases(),
     ...distanceCases(),
-  ]);
-  return made;
+  ];
 }
 
 function interleave(families: readonly (readonly ConformanceCase[])[]): readonly ConformanceCase[] {

@@ -31,6 +31,9 @@ export { checkImage, Companion, type LawBreach } from "./laws.ts";
 // host.ts
 export { MIX, MIX_KFUNC, mix, setUpKernel } from "./host.ts";
 
+// mutants.ts
+export { type Mutant, mutantsOf } from "./mutants.ts";
+
 // shrink.ts
 export { type ShrinkOptions, shrinkProgram } from "./shrink.ts";
 

@@ -103,8 +103,9 @@ function compareStop(expect: Expectation, stop: Stop): Omit<CaseFailure, "run"> 
 function compareMemory(expect: Expectation, found: Uint8Array): Omit<CaseFailure, "run"> | undefined {
   if (expect.kind !== "result" || expect.memory === undefined) return undefined;
   const { memory } = expect;
-  const at = memory.findIndex((byte, i) => byte !== found[i]);
-  if (at < 0) return undefined;
+  let at = 0;
+  while (at < memory.length && memory[at] === found[at]) at++;
+  if (at === memory.length) return undefined;
   const start = at - (at % 8);
   const text = (bytes: Uint8Array): string =>
     `0x${Array.from(bytes.subarray(start, start + 8), (byte) => byte.toString(16).padStart(2, "0"))

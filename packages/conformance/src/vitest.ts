@@ -1,11 +1,13 @@
 // The suite as vitest tests: one line in each backend's test folder.
-import type { Backend } from "@bpfkit/core";
+import type { Backend, BackendParts, CodeBuffer } from "@bpfkit/core";
 import { describe, expect, test } from "vitest";
+import type { ConformanceCase } from "./case.ts";
 import { type ConformanceOptions, runConformance } from "./conformance.ts";
 import { corpus } from "./corpus.ts";
 import { GOLDEN_CASES, goldenListing } from "./golden.ts";
 import { GROUPS } from "./group.ts";
-import { type ConformanceReport, formatFailure } from "./report.ts";
+import { mutantsOf } from "./mutants.ts";
+import { type ConformanceReport, formatFailure, passed } from "./report.ts";
 
 /** Milliseconds that a group of the corpus may take on a slow machine. */
 const TIMEOUT = 120_000;
@@ -45,7 +47,29 @@ export function describeBackend(backend: Backend, options: ConformanceOptions = 
   });
 }
 
+/** The corpus, with the cases first that are likely to catch a mutant. */
+function likelyFirst(near: string | undefined): readonly ConformanceCase[] {
+  if (near === undefined) return corpus();
+  const isNear = ({ name }: ConformanceCase): boolean => name.startsWith(near);
+  return [...corpus().filter(isNear), ...corpus().filter((one) => !isNear(one))];
+}
+
 function expectPassed({ groups, lockstep, failures }: ConformanceReport): void {
   const failed = Object.values(groups).reduce((sum, group) => sum + group.failed, 0) + lockstep.failed;
   if (failed > 0) expect.fail(`${failed} failed\n\n${failures.map(formatFailure).join("\n\n")}`);
+}
+
+/** Together, on a slow machine. */
+const MUTANTS_TIMEOUT = 60_000;
+
+/** Declares a test that the corpus alone catches every mutant of a backend's parts; see {@link mutantsOf}. */
+export function describeMutants<R extends string, A extends CodeBuffer>(parts: BackendParts<R, A>): void {
+  test(`the corpus catches every broken ${parts.arch}`, { timeout: MUTANTS_TIMEOUT }, () => {
+    const mutants = mutantsOf(parts);
+    expect(mutants.length).toBeGreaterThanOrEqual(40);
+    const survivors = mutants.filter(({ backend, near }) =>
+      passed(runConformance(backend, { cases: likelyFirst(near), programs: 0, stopAfter: 1, details: 0 })),
+    );
+    expect(survivors.map(({ name }) => name)).toEqual([]);
+  });
 }

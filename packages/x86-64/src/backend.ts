@@ -1,5 +1,5 @@
 // The x86-64 backend: its parts put together.
-import { type Backend, BpfError, defineBackend, invariant } from "@bpfkit/core";
+import { type Backend, type BackendParts, BpfError, defineBackend, invariant } from "@bpfkit/core";
 import { abi } from "./abi.ts";
 import { Assembler, BRANCHES, writeBranch, writeInt } from "./assembler.ts";
 import { createCpu } from "./cpu.ts";
@@ -11,6 +11,22 @@ import { MEMORY_LOWERING } from "./lower/memory.ts";
 import { disassemble } from "./print.ts";
 import { emitPrologue, frameSlots } from "./prologue.ts";
 import type { Reg } from "./regs.ts";
+
+/** What the backend is made of; apart from it, so that tests can change one part. */
+export const parts: BackendParts<Reg, Assembler> = {
+  arch: "x86-64",
+  abi,
+  capabilities: { layout: { ibt: true, sls: true }, features: { bmi2: true } },
+  assembler: () => new Assembler(),
+  lowering: { ...ALU_LOWERING, ...MEMORY_LOWERING, ...JUMP_LOWERING, ...CALL_LOWERING, ...ATOMIC_LOWERING },
+  prologue: emitPrologue,
+  frameSlots,
+  branches: BRANCHES,
+  writeBranch,
+  relocate,
+  disassemble,
+  createCpu,
+};
 
 /**
  * Compiles BPF to x86-64 as Linux 7.2 does, and runs it on an emulated CPU.
@@ -26,20 +42,7 @@ import type { Reg } from "./regs.ts";
  * console.log(formatListing(x86_64.disassemble(image.code)));
  * ```
  */
-export const x86_64: Backend<Reg> = defineBackend<Reg, Assembler>({
-  arch: "x86-64",
-  abi,
-  capabilities: { layout: { ibt: true, sls: true }, features: { bmi2: true } },
-  assembler: () => new Assembler(),
-  lowering: { ...ALU_LOWERING, ...MEMORY_LOWERING, ...JUMP_LOWERING, ...CALL_LOWERING, ...ATOMIC_LOWERING },
-  prologue: emitPrologue,
-  frameSlots,
-  branches: BRANCHES,
-  writeBranch,
-  relocate,
-  disassemble,
-  createCpu,
-});
+export const x86_64: Backend<Reg> = defineBackend(parts);
 
 /** `rel32`: the distance from behind the field. `abs32s`: 32 bits that the CPU extends. `abs64`: all of it. */
 function relocate(code: Uint8Array, offset: number, kind: string, address: bigint, value: bigint): void {

@@ -88,15 +88,17 @@ function registerCases(form: Form, index: number): readonly ConformanceCase[] {
         ] as const,
     ),
   );
+  const byRegister = REGISTERS.map((register) => {
+    const trials = new Trials();
+    for (const other of REGISTERS) {
+      trials.trial((code) => code.put(op, register, other), binary(form, register, other));
+    }
+    return trials.case(`${op}: r${register} with each register`, group, drawnStarts(100 * index + register, 4));
+  });
   return [
+    byRegister[dst]!,
     values.case(`${op}: edge values`, group, startsWith(pairs)),
-    ...REGISTERS.map((register) => {
-      const trials = new Trials();
-      for (const other of REGISTERS) {
-        trials.trial((code) => code.put(op, register, other), binary(form, register, other));
-      }
-      return trials.case(`${op}: r${register} with each register`, group, drawnStarts(100 * index + register, 4));
-    }),
+    ...byRegister.filter((_, register) => register !== dst),
   ];
 }
 
@@ -105,20 +107,22 @@ function immediateCases(form: Form, index: number): readonly ConformanceCase[] {
   const group = groupOf(op);
   const immediates = INSNS[op].kind === "shift" ? COUNTS : IMMEDIATES;
   const starts = (dst: number, imm: number) => startsWith(edgesFor(imm & 0xff, 8).map((a) => [[dst, a]]));
+  const byEach = REGISTERS.map((register) => {
+    const trials = new Trials();
+    for (const imm of immediates) {
+      trials.trial((code) => code.put(op, register, 0, 0, imm), withConstant(form, register, BigInt(imm)));
+    }
+    return trials.case(`${op}: r${register} by each immediate`, group, drawnStarts(100 * index + register, 2));
+  });
   return [
+    byEach[index % 10]!,
     ...immediates.map((imm, i) => {
       const dst = (index + i) % 10;
       const trials = new Trials();
       trials.trial((code) => code.put(op, dst, 0, 0, imm), withConstant(form, dst, BigInt(imm)));
       return trials.case(`${op}: ${imm}`, group, starts(dst, imm));
     }),
-    ...REGISTERS.map((register) => {
-      const trials = new Trials();
-      for (const imm of immediates) {
-        trials.trial((code) => code.put(op, register, 0, 0, imm), withConstant(form, register, BigInt(imm)));
-      }
-      return trials.case(`${op}: r${register} by each immediate`, group, drawnStarts(100 * index + register, 2));
-    }),
+    ...byEach.filter((_, register) => register !== index % 10),
   ];
 }
 

@@ -9,11 +9,17 @@ import { Code } from "./code.ts";
 export function distanceCases(): readonly (readonly ConformanceCase[])[] {
   return [
     // ±127 bytes (x86-64 short), ±256 (compressed conditional): a step of every instruction.
-    range("near", span(0, 70), SMALL),
+    [everyDistance(), ...range("near", span(0, 70), SMALL)],
     // ±2 KiB (compressed jump), ±4 KiB (conditional), in steps of one instruction of 4 bytes; and of 2 where it can be compressed.
     range("2 KiB", [509, 510, 511, 512, 513, 514], WORD),
     range("4 KiB", span(1018, 1026), WORD),
     range("4 KiB in small steps", [2039, 2040, 2043, 2044, 2045, 2046, 2047, 2048, 2049, 2050], SMALL),
+  ];
+}
+
+/** Families of cases that take longer: long ones. */
+export function longCases(): readonly (readonly ConformanceCase[])[] {
+  return [
     // ±32 KiB (test-bit branches), the 16 bits of BPF's own offset.
     range("32 KiB", [8188, 8189, 8190, 8191, 8192, 8193], WORD),
     range("16-bit offset", [32_760, 32_764], WORD),
@@ -71,6 +77,36 @@ const JUMPS: readonly Jump[] = [
   [2, (code) => code.put("jsgt64_imm", 3, 0, 0, 1)], // the one that is not taken
   [3, (code) => code.put("ja")],
 ];
+
+/** Jumps over 0 to 70 instructions, and back over as many, in one program. */
+function everyDistance(): ConformanceCase {
+  const counts = span(0, 70);
+  return lazily(
+    "near: jumps over up to 70 instructions, and back",
+    "base64",
+    BigInt(101 * counts.length),
+    5000,
+    (code) => {
+      code.put("mov64_imm", 0, 0, 0, 0);
+      code.put("mov64_imm", 3, 0, 0, 1);
+      for (const count of counts) {
+        const over = code.at;
+        code.put(count % 2 === 0 ? "ja" : "jeq64_imm", count % 2 === 0 ? 0 : 3, 0, 0, count % 2);
+        const back = code.at;
+        code.put("add64_imm", 0, 0, 0, 100);
+        const out = code.at;
+        code.put("ja");
+        SMALL(code, count);
+        code.land(over);
+        code.put("add64_imm", 0, 0, 0, 1);
+        if (count % 3 === 0) code.put("ja", 0, 0, back - code.at - 1);
+        else code.put("jeq64_imm", 3, 0, back - code.at - 1, 1);
+        code.land(out);
+      }
+      code.put("exit");
+    },
+  );
+}
 
 /** r0 collects a bit for each jump that arrived; a jump that is not taken goes through the filler. */
 function forwards(name: string, count: number, filler: Filler): ConformanceCase {

@@ -47,13 +47,15 @@ function registerCases(op: Op, index: number): readonly ConformanceCase[] {
         ] as const,
     ),
   );
+  const byRegister = REGISTERS.map((register) => {
+    const trials = new Trials("stack");
+    for (const other of REGISTERS) trial(trials, register, other);
+    return trials.case(`${op}: r${register} with each register`, group, drawnStarts(100 * index + register, 3));
+  });
   return [
+    byRegister[dst]!,
     values.case(`${op}: edge values`, group, startsWith(pairs)),
-    ...REGISTERS.map((register) => {
-      const trials = new Trials("stack");
-      for (const other of REGISTERS) trial(trials, register, other);
-      return trials.case(`${op}: r${register} with each register`, group, drawnStarts(100 * index + register, 3));
-    }),
+    ...byRegister.filter((_, register) => register !== dst),
   ];
 }
 
@@ -64,7 +66,13 @@ function immediateCases(op: Op, index: number): readonly ConformanceCase[] {
       (code) => put(code, op, dst, 0, imm),
       (state) => taken(op, state, state.registers[dst]!, BigInt(imm)),
     );
+  const byEach = REGISTERS.map((register) => {
+    const trials = new Trials("stack");
+    for (const imm of IMMEDIATES) trial(trials, register, imm);
+    return trials.case(`${op}: r${register} with each immediate`, group, drawnStarts(100 * index + register, 2));
+  });
   return [
+    byEach[index % 10]!,
     ...IMMEDIATES.map((imm, i) => {
       const dst = (index + i) % 10;
       const trials = new Trials("stack");
@@ -80,10 +88,6 @@ function immediateCases(op: Op, index: number): readonly ConformanceCase[] {
       const values = [...edgesFor(imm & 0xff, 5), ...near.map((value) => BigInt.asUintN(64, value)), BigInt(imm >>> 0)];
       return trials.case(`${op}: ${imm}`, group, startsWith(values.map((a) => [[dst, a]])));
     }),
-    ...REGISTERS.map((register) => {
-      const trials = new Trials("stack");
-      for (const imm of IMMEDIATES) trial(trials, register, imm);
-      return trials.case(`${op}: r${register} with each immediate`, group, drawnStarts(100 * index + register, 2));
-    }),
+    ...byEach.filter((_, register) => register !== index % 10),
   ];
 }

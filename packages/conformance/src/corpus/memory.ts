@@ -110,7 +110,10 @@ function places(
   const aligned = ["loadAcquire", "storeRelease"].includes(INSNS[op].kind);
   const group = groupOf(op);
   const alignments = [0, 1, 2, 3, 4, 5, 6, 7].filter((at) => !aligned || at % size === 0);
+  const each = new Trials("memory");
+  for (const off of OFFSETS) trial(each, 8 - (size < 8 ? 0 : 8), off);
   return [
+    each.case(`${op}: each offset`, group, drawnStarts(1000 * index, 2)),
     ...alignments.map((at) => {
       const trials = new Trials("memory");
       trial(trials, at, WORK + at);
@@ -141,7 +144,11 @@ function storeCases(op: Op, index: number): readonly ConformanceCase[] {
     );
   const [base, src] = [index % 10, (index + 3) % 10];
   const at = 8 % (16 - size);
+  const each = new Trials("memory");
+  for (const [i, imm] of (immediate ? IMMEDIATES : []).entries()) trial(each, (base + i) % 10, 0, imm, at, WORK + at);
   return [
+    ...(immediate ? [each.case(`${op}: each immediate`, groupOf(op), drawnStarts(index, 1))] : []),
+    ...(op === "store8_reg" ? [stackStore(op, index)] : []),
     ...places(op, index, (trials, place, off) =>
       trial(trials, base, src, immediate ? -index * 0x0101_0101 : 0, place, off),
     ),
@@ -158,7 +165,7 @@ function storeCases(op: Op, index: number): readonly ConformanceCase[] {
       for (const other of others) trial(trials, register, other, immediate ? 0x1234_5678 : 0, at, WORK + at);
       return trials.case(`${op}: r${register} as the base`, groupOf(op), drawnStarts(100 * index + register, 3));
     }),
-    stackStore(op, index),
+    ...(op === "store8_reg" ? [] : [stackStore(op, index)]),
   ];
 }
 
