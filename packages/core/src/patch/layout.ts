@@ -24,7 +24,7 @@ export class Layout {
   readonly entry: Int32Array;
   readonly track: Track | undefined;
   /** Pairs of new slot and node. */
-  jumps: Int32Array;
+  readonly jumps: Int32Array;
   jumpCount = 0;
   readonly #list: PatchList;
   readonly #store: PatchStore;
@@ -48,7 +48,8 @@ export class Layout {
     this.track = tracked
       ? { origin: new Int32Array(length), node: new Int32Array(length), patch: new Int32Array(length) }
       : undefined;
-    this.jumps = new Int32Array(Math.max(64, originals >> 1));
+    // Untouched memory costs nothing.
+    this.jumps = new Int32Array(2 * (nested || store.aims !== undefined ? length : originals));
     this.#run();
   }
 
@@ -81,29 +82,33 @@ export class Layout {
 
   #run(): void {
     const { originals, state, records, pool, poolState, aims } = this.#store;
-    const { words, place, entry } = this;
+    const { words, place, entry, jumps, track } = this;
     const original = this.#original;
     const prepends = entry !== place;
-    const { origin, node, patch } = this.track ?? {};
     const simple = poolState === undefined && this.#poolPlace === undefined && aims === undefined;
     let to = 0;
+    let jumpCount = 0;
     for (let i = 0; i < originals; i++) {
       const now = state[i]!;
       if (now === 0) {
         const word = original[2 * i]!;
         place[i] = to;
-        if (prepends) entry[i] = to;
         words[2 * to] = word;
         words[2 * to + 1] = original[2 * i + 1]!;
-        if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) this.#jump(to, i);
-        if (origin !== undefined) {
-          origin[to] = i;
-          node![to] = i;
+        if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) {
+          jumps[2 * jumpCount] = to;
+          jumps[2 * jumpCount++ + 1] = i;
+        }
+        if (prepends) entry[i] = to;
+        if (track !== undefined) {
+          track.origin[to] = i;
+          track.node[to] = i;
         }
         to++;
       } else if (simple && now > 0 && records[3 * now + 2] === 1) {
         const first = records[3 * now + 1]! - originals - 1;
         const end = records[3 * now + 4]! - originals - 2;
+        const begin = to;
         place[i] = to;
         if (prepends) entry[i] = to;
         for (let slot = first; slot < end; slot++, to++) {
@@ -111,18 +116,17 @@ export class Layout {
           words[2 * to] = word;
           words[2 * to + 1] = pool[2 * slot + 1]!;
           if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) this.#checkInside(slot, first, end);
-          if (origin !== undefined) {
-            origin[to] = i;
-            node![to] = slot + originals + 1;
-            patch![to] = now;
-          }
         }
+        if (track !== undefined) trackPatch(track, begin, to, i, originals + 1 + first, now);
       } else {
         this.#at = to;
+        this.jumpCount = jumpCount;
         this.#patched(i);
+        jumpCount = this.jumpCount;
         to = this.#at;
       }
     }
+    this.jumpCount = jumpCount;
     place[originals] = to;
     entry[originals] = to;
   }
@@ -273,12 +277,22 @@ export class Layout {
 
   #jump(to: number, node: number): void {
     const count = this.jumpCount++;
-    if (2 * count + 2 > this.jumps.length) {
-      const larger = new Int32Array(2 * this.jumps.length);
-      larger.set(this.jumps);
-      this.jumps = larger;
-    }
     this.jumps[2 * count] = to;
     this.jumps[2 * count + 1] = node;
+  }
+}
+
+function trackPatch(
+  { origin, node, patch }: Track,
+  begin: number,
+  end: number,
+  from: number,
+  first: number,
+  id: number,
+): void {
+  for (let to = begin; to < end; to++) {
+    origin[to] = from;
+    node[to] = first + to - begin;
+    patch[to] = id;
   }
 }

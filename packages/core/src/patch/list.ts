@@ -52,6 +52,8 @@ export interface PatchStore {
   readonly passStarts: readonly number[];
 }
 
+/** Class of an opcode byte; that of the two-slot load and of its second half. */
+const [CLASS, CLASS_LD] = [7, 0];
 const REPLACEMENT = 1;
 const RECORD = 3;
 
@@ -259,10 +261,13 @@ export class PatchList implements Iterable<number> {
    * @throws {BpfError} `argument` when the node does not stand in the list any more, or the words cut a two-slot load in half
    */
   replace(at: number, words: ArrayLike<number>, slots: number = words.length >> 1): number {
-    const state = this.#check(at);
+    const untouched = at >= 0 && at < this.#originals && this.#state[at] === 0;
+    const code = untouched ? this.#words[2 * at]! & 0xff : 0;
+    const state = code === 0 ? this.#check(at) : 0;
     const first = this.#append(at, words, slots, (state << 1) | REPLACEMENT);
-    this.#setState(at, this.#patches);
-    const width = this.width(at);
+    if (untouched) this.#state[at] = this.#patches;
+    else this.#setState(at, this.#patches);
+    const width = (untouched ? code : this.code(at)) === LDIMM64 ? 2 : 1;
     if (width === 2) this.#setState(at + 1, -1);
     this.#length += slots - width;
     return first;
@@ -436,15 +441,13 @@ export class PatchList implements Iterable<number> {
 
   /** The state of a node that can be edited: 0, or the last patch prepended to it. */
   #check(at: number): number {
-    const state = at >= 0 && at < this.#originals ? this.#state[at]! : undefined;
-    if (state === 0 && (this.#words[2 * at]! & 0xff) !== 0) return 0;
     this.#known(at);
+    const state = this.#stateOf(at);
     if (!this.isLive(at)) {
-      const was = this.#stateOf(at);
-      const now = was < 0 ? "deleted" : `replaced by ${this.#records[RECORD * was + 1]!}`;
+      const now = state < 0 ? "deleted" : `replaced by ${this.#records[RECORD * state + 1]!}`;
       throw new BpfError("argument", `node ${at} was ${now}`, { expected: "a node that stands in the list" });
     }
-    return this.#stateOf(at);
+    return state;
   }
 
   #append(at: number, words: ArrayLike<number>, slots: number, link: number): number {
@@ -457,15 +460,14 @@ export class PatchList implements Iterable<number> {
     const end = 2 * (start + slots);
     if (end + 2 > this.#pool.length) this.#grow(end + 2);
     const pool = this.#pool;
-    let whole = true;
+    let loads = 0;
     for (let from = 0, to = 2 * start; to < end; from += 2, to += 2) {
       const word = words[from]!;
-      const code = word & 0xff;
       pool[to] = word;
       pool[to + 1] = words[from + 1]!;
-      if (code === 0 || code === LDIMM64) whole = false;
+      if ((word & CLASS) === CLASS_LD) loads++;
     }
-    if (!whole) checkHalves(words, slots);
+    if (loads > 0) checkHalves(words, slots);
     const id = this.#patches + 1;
     if (RECORD * (id + 2) > this.#records.length) {
       this.#records = grown(this.#records, RECORD * (id + 2), Int32Array);

@@ -104,7 +104,7 @@ export class Naive {
     const targets = this.#targets();
     const moved = (to: number, passes: boolean): number => (to > at || (to === at && passes) ? to + by : to);
     this.slots.splice(at, width, ...fresh);
-    for (const [from, { to, falls, reach }] of targets) {
+    for (const { from, to, falls, reach } of targets) {
       if (from >= at && from < at + width) continue;
       const now = from >= at ? from + by : from;
       this.#write(now, moved(to, isPrepend && !falls && reach < Reach.CALL));
@@ -131,7 +131,7 @@ export class Naive {
     const end = at + width;
     const targets = this.#targets();
     this.slots.splice(at, width);
-    for (const [from, { to, falls, reach }] of targets) {
+    for (const { from, to, falls, reach } of targets) {
       if (from >= at && from < end) continue;
       const now = from >= end ? from - width : from;
       this.#write(now, to >= end ? to - width : to);
@@ -182,10 +182,13 @@ export class Naive {
     this.slots[at]!.owned = true;
   }
 
-  #targets(): Map<number, Destination & { readonly reach: number }> {
-    const targets = new Map<number, Destination & { readonly reach: number }>();
-    for (const [at, { word }] of this.slots.entries()) {
-      if (reachOf(word) !== Reach.NONE) targets.set(at, { ...this.destination(at), reach: reachOf(word) });
+  #targets(): (Destination & { readonly from: number; readonly reach: number })[] {
+    const targets: (Destination & { readonly from: number; readonly reach: number })[] = [];
+    for (let from = 0; from < this.slots.length; from++) {
+      const { word, imm, falls } = this.slots[from]!;
+      const reach = reachOf(word);
+      if (reach !== Reach.NONE)
+        targets.push({ from, to: from + 1 + (reach === Reach.OFFSET ? word >> 16 : imm), falls, reach });
     }
     return targets;
   }
