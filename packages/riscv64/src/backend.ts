@@ -1,5 +1,5 @@
 // The riscv64 backend: its parts put together.
-import { type Backend, BpfError, defineBackend, invariant } from "@bpfkit/core";
+import { type Backend, type BackendParts, BpfError, defineBackend, invariant } from "@bpfkit/core";
 import { abi } from "./abi.ts";
 import { Assembler, BRANCHES, upperOf, writeBranch } from "./assembler.ts";
 import { createCpu } from "./cpu.ts";
@@ -12,21 +12,8 @@ import { disassemble } from "./print.ts";
 import { emitPrologue, frameSlots } from "./prologue.ts";
 import type { Reg } from "./regs.ts";
 
-/**
- * Compiles BPF to RV64 machine code as Linux 7.2 does, and runs it on an emulated CPU.
- *
- * Layout: `shortBranches` uses the compressed jumps and branches, `nearCalls` calls subprograms by `jal` where it reaches. Features:
- * `c` (compressed instructions), `zba` and `zbb` (address generation, byte reversal and extensions), `zacas` (compare and swap).
- *
- * @example
- * ```ts
- * import { assemble, formatListing, trust } from "@bpfkit/core";
- * import { riscv64 } from "@bpfkit/riscv64";
- * const image = riscv64.compile(trust(assemble("r0 = 0\nexit")));
- * console.log(formatListing(riscv64.disassemble(image.code)));
- * ```
- */
-export const riscv64: Backend<Reg> = defineBackend<Reg, Assembler>({
+/** What the backend is made of; apart from it, so that tests can change one part. */
+export const parts: BackendParts<Reg, Assembler> = {
   arch: "riscv64",
   abi,
   capabilities: {
@@ -42,7 +29,23 @@ export const riscv64: Backend<Reg> = defineBackend<Reg, Assembler>({
   relocate,
   disassemble,
   createCpu,
-});
+};
+
+/**
+ * Compiles BPF to RV64 machine code as Linux 7.2 does, and runs it on an emulated CPU.
+ *
+ * Layout: `shortBranches` uses the compressed jumps and branches, `nearCalls` calls subprograms by `jal` where it reaches. Features:
+ * `c` (compressed instructions), `zba` and `zbb` (address generation, byte reversal and extensions), `zacas` (compare and swap).
+ *
+ * @example
+ * ```ts
+ * import { assemble, formatListing, trust } from "@bpfkit/core";
+ * import { riscv64 } from "@bpfkit/riscv64";
+ * const image = riscv64.compile(trust(assemble("r0 = 0\nexit")));
+ * console.log(formatListing(riscv64.disassemble(image.code)));
+ * ```
+ */
+export const riscv64: Backend<Reg> = defineBackend(parts);
 
 /**
  * `call` and `pcrel`: the distance from the field, in an `auipc` and the immediate of the instruction behind it. `abs64`: the upper and

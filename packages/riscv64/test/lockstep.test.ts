@@ -27,4 +27,13 @@ describe("in lockstep with the interpreter", () => {
     expect(result.difference?.listing).toBeUndefined();
     expect(result).toMatchObject({ equal: true, boundaries, subject: { returnValue: returned } });
   });
+
+  test("frames that do not name r10 have none, and run as the interpreter's do", () => {
+    const lockstep = new Lockstep({ engine: jit(riscv64), disassemble: riscv64.disassemble });
+    for (const text of ["r0 = 0\nexit", "r6 = 5\ncall f\nr0 += r6\nexit\nf:\nr6 = 7\nr0 = r6\nexit"]) {
+      const result = lockstep.load(trust(assemble(text))).run({ context: new Uint8Array(8) });
+      expect(result.difference?.listing).toBeUndefined();
+      expect(result.equal).toBe(true);
+    }
+  });
 });
