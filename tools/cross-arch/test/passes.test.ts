@@ -31,22 +31,27 @@ const BACKENDS: readonly Backend[] = [x86_64, arm64, riscv64];
 const ENGINES: readonly Engine[] = [interpreter, ...BACKENDS.map((backend) => jit(backend))];
 /** Programs per backend; BPFKIT_PROGRAMS asks for more. */
 const PROGRAMS = Number(process.env.BPFKIT_PROGRAMS ?? 100);
+/** Which part of the corpus each engine gets; BPFKIT_CORPUS=1 asks for all of it. */
+const PARTS = Number(process.env.BPFKIT_CORPUS ?? 8);
 const TIMEOUT = 120_000;
 /** Instructions of a program that passes have made longer. */
 const BUDGET = 1_000_000;
 const MIB = 1 << 20;
 const SIZES = { sizes: { host: MIB, text: 32 * MIB, data: 8 * MIB } };
 
-describe.each(ENGINES.map((engine) => [engine.name, engine] as const))("%s with every pass", (_name, engine) => {
-  test.each(GROUPS)("gives the results of the corpus: %s", { timeout: TIMEOUT }, (group) => {
-    expectPassed(
-      runConformance(
-        withPasses(engine, () => everyPass(1)),
-        { groups: [group], programs: 0 },
-      ),
-    );
-  });
-});
+describe.each(ENGINES.map((engine, i) => [engine.name, engine, i] as const))(
+  "%s with every pass",
+  (_name, engine, i) => {
+    test.each(GROUPS)("gives the results of the corpus: %s", { timeout: TIMEOUT }, (group) => {
+      expectPassed(
+        runConformance(
+          withPasses(engine, () => everyPass(1)),
+          { groups: [group], programs: 0, shard: { index: i % PARTS, count: PARTS } },
+        ),
+      );
+    });
+  },
+);
 
 /** What came of a program: stop and context. */
 function outcome(kernel: Kernel, program: VerifiedProgram, context: Uint8Array): unknown {
