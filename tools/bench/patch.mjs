@@ -33,7 +33,7 @@ export function subject(sites) {
 }
 
 /** Everything that can be carried along: lines, functions, aux data, three tables, facts, provenance. */
-function everything(program) {
+export function everything(program) {
   const slots = program.insns.length;
   const every = (step) => Int32Array.from({ length: Math.ceil(slots / step) }, (_, i) => step * i);
   const insn = Uint32Array.from(every(4));

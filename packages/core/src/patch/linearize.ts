@@ -1,5 +1,5 @@
 // From a patch list to a program: everything in its new place, then every jump once, then everything else that points at code.
-import type { InsnFacts } from "../analysis/facts.ts";
+import { type InsnFacts, noFacts } from "../analysis/facts.ts";
 import { BpfError } from "../errors.ts";
 import { Insns } from "../isa/insns.ts";
 import type { Program } from "../program.ts";
@@ -7,7 +7,16 @@ import { Reach, reachOf } from "./branches.ts";
 import { Layout, type Track } from "./layout.ts";
 import type { PatchList, PatchStore } from "./list.ts";
 import { fitsOffset, lengthen } from "./long-jumps.ts";
-import { checkMetadata, type Metadata, mapAux, mapLines, mapSubprogs, mapTable, type Places } from "./metadata.ts";
+import {
+  checkMetadata,
+  type Heirs,
+  type Metadata,
+  mapAux,
+  mapLines,
+  mapSubprogs,
+  mapTable,
+  type Places,
+} from "./metadata.ts";
 
 /** What `linearize` is to carry and may do. */
 export interface LinearizeOptions {
@@ -70,7 +79,7 @@ export function linearize(list: PatchList, options: LinearizeOptions = {}): Line
       : shifted(layout, resolved.shift, words.length >> 1);
   const { shift } = resolved ?? {};
   const tracked = track === undefined || shift === undefined ? track : stretched(track, shift);
-  const sources = withSources ? sourcesOf(store, tracked!, shift) : undefined;
+  const heirs = withSources ? heirsOf(store, tracked!, shift) : undefined;
 
   const { subprogs, funcs } = mapSubprogs(program.subprogs, metadata.funcs, places);
   const { aux, tables } = metadata;
@@ -83,11 +92,11 @@ export function linearize(list: PatchList, options: LinearizeOptions = {}): Line
       ...(program.lines === undefined ? {} : { lines: mapLines(program.lines, places) }),
     },
     metadata: {
-      ...(aux === undefined ? {} : { aux: aux.map((column) => mapAux(column, words, sources!, tracked!.origin)) }),
+      ...(aux === undefined ? {} : { aux: aux.map((column) => mapAux(column, words, heirs!, tracked!.origin)) }),
       ...(funcs === undefined ? {} : { funcs }),
       ...(tables === undefined ? {} : { tables: tables.map((table) => mapTable(table, places, isGone)) }),
     },
-    facts: facts ? mapFacts(list, store, tracked!, sources!) : undefined,
+    facts: facts ? mapFacts(list, store, tracked!, heirs!) : undefined,
     provenance: provenance ? { ...tracked!, entry: places.entry, place: places.place } : undefined,
     work: workOf(list, layout, words.length >> 1, (resolved?.rounds ?? 0) + 1, options),
   };
@@ -155,44 +164,45 @@ function stretched(track: Track, shift: Int32Array): Track {
   return { origin: stretch(track.origin), node: stretch(track.node), patch: stretch(track.patch) };
 }
 
-/** Per new slot the original whose facts and aux data it has; -1 for none. */
-function sourcesOf({ originals, heirs }: PatchStore, { node }: Track, shift: Int32Array | undefined): Int32Array {
-  const sources = new Int32Array(node.length);
-  for (let i = 0; i < node.length; i++) {
-    const from = node[i]!;
-    sources[i] = from < originals ? from : (heirs?.[from - originals - 1] ?? 0) - 1;
+/** Which new slots have an original's facts and aux data. The slots that a long form adds to a jump have none. */
+function heirsOf({ originals, heirs }: PatchStore, { node }: Track, shift: Int32Array | undefined): Heirs {
+  const length = node.length;
+  const to = new Int32Array(length);
+  const from = new Int32Array(length);
+  let count = 0;
+  for (let i = 0; i < length; i++) {
+    const at = node[i]!;
+    const source = at < originals ? at : heirs === undefined ? -1 : heirs[at - originals - 1]! - 1;
+    if (source < 0 || (shift !== undefined && i > 0 && at === node[i - 1])) continue;
+    to[count] = i;
+    from[count++] = source;
   }
-  if (shift !== undefined) {
-    for (let i = 0; i + 1 < shift.length; i++) {
-      if (shift[i] !== shift[i + 1]) sources.fill(-1, i + 1 + shift[i]!, i + 1 + shift[i + 1]!);
-    }
-  }
-  return sources;
+  return { to, from, count };
 }
 
-function mapFacts({ facts }: PatchList, store: PatchStore, { node }: Track, sources: Int32Array): InsnFacts {
+function mapFacts({ facts }: PatchList, store: PatchStore, { node }: Track, { to, from, count }: Heirs): InsnFacts {
   const { originals, recorded, poolRecorded } = store;
   const length = node.length;
-  const flags = new Uint16Array(length);
-  const pointer = new Uint8Array(length);
-  const offset = new Int32Array(length);
-  const map = new Int32Array(length);
-  const index = new Int32Array(length);
-  for (let i = 0; i < length; i++) {
-    const source = sources[i]!;
-    const at = node[i]!;
-    const inPool = at >= originals;
-    flags[i] =
-      ((source >= 0 ? facts.flags[source] : 0) ?? 0) |
-      ((source >= 0 ? recorded?.[source] : 0) ?? 0) |
-      ((inPool ? poolRecorded?.[at - originals - 1] : 0) ?? 0);
-    if (source < 0 || facts.flags.length === 0) continue;
-    pointer[i] = facts.pointer[source]!;
-    offset[i] = facts.offset[source]!;
-    map[i] = facts.map[source]!;
-    index[i] = facts.index[source]!;
+  const mapped = noFacts(length);
+  if (facts.flags.length > 0) {
+    const { flags, pointer, offset, map, index } = mapped;
+    for (let i = 0; i < count; i++) {
+      const [at, source] = [to[i]!, from[i]!];
+      flags[at] = facts.flags[source]!;
+      pointer[at] = facts.pointer[source]!;
+      offset[at] = facts.offset[source]!;
+      map[at] = facts.map[source]!;
+      index[at] = facts.index[source]!;
+    }
   }
-  return { flags, pointer, offset, map, index };
+  if (recorded !== undefined) for (let i = 0; i < count; i++) mapped.flags[to[i]!]! |= recorded[from[i]!]!;
+  if (poolRecorded !== undefined) {
+    for (let i = 0; i < length; i++) {
+      const slot = node[i]! - originals - 1;
+      if (slot >= 0) mapped.flags[i]! |= poolRecorded[slot]!;
+    }
+  }
+  return mapped;
 }
 
 function workOf(

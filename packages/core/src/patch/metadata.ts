@@ -161,20 +161,27 @@ export function writesHalf(word: number, imm: number): 0 | 1 {
   }
 }
 
-/** Aux data of the new program. `source` is the original that a slot has its data from, -1 for none; `origin` the one it goes back to. */
+/** New slots that have the data of an original: `from[i]`'s is `to[i]`'s, for `count` pairs. */
+export interface Heirs {
+  readonly to: Int32Array;
+  readonly from: Int32Array;
+  readonly count: number;
+}
+
+/** Aux data of the new program; `origin` is the original that each slot goes back to. */
 export function mapAux(
   { name, values, inserted }: AuxColumn,
   words: Int32Array,
-  source: Int32Array,
+  { to, from, count }: Heirs,
   origin: Int32Array,
 ): AuxColumn {
-  const length = source.length;
+  const length = origin.length;
   const mapped = new Int32Array(length);
-  for (let i = 0; i < length; i++) {
-    const from = source[i]!;
-    if (from >= 0) mapped[i] = values[from]!;
-    else if (inserted === "origin") mapped[i] = values[origin[i]!]!;
-    else if (inserted === "upper-half") mapped[i] = writesHalf(words[2 * i]!, words[2 * i + 1]!);
+  if (inserted === "origin") {
+    for (let i = 0; i < length; i++) mapped[i] = values[origin[i]!]!;
+  } else if (inserted === "upper-half") {
+    for (let i = 0; i < length; i++) mapped[i] = writesHalf(words[2 * i]!, words[2 * i + 1]!);
   }
+  for (let i = 0; i < count; i++) mapped[to[i]!] = values[from[i]!]!;
   return { name, values: mapped, inserted };
 }
