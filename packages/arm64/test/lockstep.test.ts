@@ -25,4 +25,15 @@ describe("in lockstep with the interpreter", () => {
       expect(result.equal).toBe(true);
     }
   });
+
+  test.each([
+    ["ends the program", "r6 = r1\nr0 = *(u32 *)skb[1000]\nr0 += 5\nexit", 0],
+    ["ends a subprogram", "r6 = r1\ncall f\nr0 += 9\nexit\nf:\nr6 = r1\nr0 = *(u8 *)skb[-1]\nr0 += 5\nexit", 9],
+    ["is followed by an exit", "r6 = r1\nr0 = *(u16 *)skb[1000]\nexit", 0],
+  ])("a packet load outside the packet that %s leaves both alike", (_what, text, returned) => {
+    const lockstep = new Lockstep({ engine: jit(arm64), disassemble: arm64.disassemble });
+    const result = lockstep.load(trust(assemble(text, { type: "socket_filter" }))).run({ data: new Uint8Array(64) });
+    expect(result.difference?.listing).toBeUndefined();
+    expect(result).toMatchObject({ equal: true, subject: { returnValue: returned } });
+  });
 });

@@ -144,7 +144,7 @@ describe("memory accesses equal the interpreter's for every pair of registers", 
   test.each(ofKinds("load", "loadSx", "store", "storeImm", "atomic", "loadAcquire", "storeRelease"))("%s", (op) => {
     const loads = ["load", "loadSx", "loadAcquire"].includes(INSNS[op].kind);
     const immediate = INSNS[op].kind === "storeImm";
-    check(op, 3, (t) => {
+    const all = (t: Trials): void => {
       for (const base of REGISTERS) {
         for (const other of REGISTERS) {
           t.trial(() => {
@@ -154,7 +154,26 @@ describe("memory accesses equal the interpreter's for every pair of registers", 
           });
         }
       }
-    });
+    };
+    check(op, 3, all);
+    if (INSNS[op].kind === "atomic") check(op, 3, all, { features: { lse: false } });
+  });
+
+  test("also where the address is the register that an atomic operation changes, without an offset", () => {
+    for (const op of ofKinds("atomic")) {
+      for (const lse of [true, false]) {
+        const all = (t: Trials): void => {
+          for (const base of REGISTERS) {
+            t.trial(() => {
+              t.put("load64", base, 10, CONTEXT_SLOT);
+              t.put("add64_imm", base, 0, 0, WORD);
+              t.put(op, base, base, 0);
+            });
+          }
+        };
+        check(op, 2, all, { features: { lse } });
+      }
+    }
   });
 });
 
@@ -342,7 +361,7 @@ describe("what JIT compilers have got wrong before", () => {
     expect(result("r0 = 0\nr1 = 0x8000000000000000 ll\nif r1 & -1 goto +1\nr0 = 1\nexit")).toBe(0n);
   });
 
-  test("a byte store from rsi, rdi, rbp, r8 and above stores the low byte", () => {
+  test("a byte store from any register stores the low byte", () => {
     for (const register of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) {
       expect(
         result(
@@ -363,6 +382,28 @@ describe("what JIT compilers have got wrong before", () => {
       `r0 = 0xffffffff00000005 ll\nr2 = 9\n*(u32 *)(r10 - 8) = ${memory}\nw0 = cmpxchg32_32(r10 - 8, w0, w2)\nexit`;
     expect(result(text(5))).toBe(5n);
     expect(result(text(6))).toBe(6n);
+  });
+
+  test("a logical immediate of 32 bits stands for 32 bits, and one of 64 bits for its sign extended", () => {
+    const value = 0x9234_5678_89ab_cdefn;
+    for (const imm of [
+      1, -1, -2, 0x7fff_ffff, -0x8000_0000, -0x7fff_ffff, 0x5555_5555, -0x5555_5556, 0x00ff_00ff, -256, 5, 0,
+    ]) {
+      const [wide, narrow] = [BigInt.asUintN(64, BigInt(imm)), BigInt.asUintN(32, BigInt(imm))];
+      for (const [sign, of] of [
+        ["&=", (a: bigint, b: bigint) => a & b],
+        ["|=", (a: bigint, b: bigint) => a | b],
+        ["^=", (a: bigint, b: bigint) => a ^ b],
+      ] as const) {
+        expect(result(`r0 = ${value} ll\nr0 ${sign} ${imm}\nexit`), `r0 ${sign} ${imm}`).toBe(of(value, wide));
+        expect(result(`r0 = ${value} ll\nw0 ${sign} ${imm}\nexit`), `w0 ${sign} ${imm}`).toBe(
+          of(value & 0xffff_ffffn, narrow),
+        );
+      }
+      const jump = (reg: string): bigint =>
+        result(`r1 = ${value} ll\nr0 = 1\nif ${reg}1 & ${imm} goto +1\nr0 = 0\nexit`);
+      expect([jump("r"), jump("w")]).toEqual([value & wide, value & narrow].map((bits) => (bits === 0n ? 0n : 1n)));
+    }
   });
 
   test("the smallest number divided by -1 is itself", () => {

@@ -85,15 +85,15 @@ function emitExchange(a: Assembler, w: 0 | 1, src: number, base: number): void {
   dmb(a, ISH);
 }
 
-/** The copy of r0 stands for it where it is the address or what is stored, too. Clobbers x11, x12. */
+/** The copy of r0 stands for it where it is the address, too; where it is what is stored, memory held the same. Clobbers x11, x12. */
 function emitCompareExchange(a: Assembler, w: 0 | 1, src: number, base: number): void {
   const address = base === X8 ? X11 : base;
   a.mov(base === X8 ? 1 : w, X11, X8);
   ldxr(a, w, X8, address);
   eor_shift(a, w, X12, X8, X11, 0, 0);
   cbnz(a, w, X12, 4);
-  stlxr(a, w, X12, src === X8 ? X11 : src, address);
-  cbnz(a, w, X12, -4);
+  stlxr(a, w, X12, src, address);
+  cbnz(a, 0, X12, -4);
   dmb(a, ISH);
 }
 

@@ -1,0 +1,4 @@
+import { describeMutants } from "@bpfkit/conformance/vitest";
+import { parts } from "../src/backend.ts";
+
+describeMutants(parts);
