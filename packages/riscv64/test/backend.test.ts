@@ -1,5 +1,5 @@
 import { generateProgram } from "@bpfkit/conformance";
-import { assemble, BpfError, type CompileOptions, type Image, jit, trust } from "@bpfkit/core";
+import { assemble, BpfError, type CompileOptions, Fact, type Image, jit, noFacts, trust } from "@bpfkit/core";
 import { describe, expect, test } from "vitest";
 import { riscv64 } from "../src/index.ts";
 import { hex } from "./arbitrary.ts";
@@ -129,6 +129,25 @@ describe("an image", () => {
     expect(ends[2]! - boundaries[2]!).toBe(2 + 4);
     expect(boundaries[5]).not.toBe(boundaries[4]);
     expect(code.length).toBe(boundaries[7]! + 2 + 2 + 4 + 2);
+  });
+
+  test("does without guards and extensions that facts make needless", () => {
+    const program = trust(
+      assemble("w0 += w1\nw0 /= w1\nr0 s/= r1\nw0 = w1\nw1 = atomic_fetch_add((u32 *)(r10 - 4), w1)\nexit"),
+    );
+    const plain = riscv64.compile(program);
+    const facts = noFacts(program.program.insns.length);
+    facts.flags.set([
+      Fact.UPPER_UNUSED,
+      Fact.UPPER_UNUSED | Fact.DIVISOR_NONZERO,
+      Fact.DIVISOR_NONZERO,
+      Fact.UPPER_UNUSED,
+      Fact.UPPER_UNUSED,
+    ]);
+    const image = riscv64.compile({ ...program, facts });
+    const size = ({ boundaries, ends }: Image, slot: number): number => ends[slot]! - boundaries[slot]!;
+    expect([1, 2, 3, 4].map((slot) => size(plain, slot))).toEqual([2 + 4 + 4 + 4 + 4 + 2, 4 + 2 + 2, 4, 4 + 4 + 4]);
+    expect([0, 1, 2, 3, 4].map((slot) => size(image, slot))).toEqual([2, 4, 4, 2, 8]);
   });
 
   test("is refused where an instruction has no lowering yet, whatever comes before it", () => {

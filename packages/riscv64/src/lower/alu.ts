@@ -3,7 +3,7 @@ import { Fact, type Insns, type LowerContext, type LowerInsn, type Lowering } fr
 import { REG, T1, T2, ZERO } from "../abi.ts";
 import { type Assembler, fits12 } from "../assembler.ts";
 import { emit } from "../emit.ts";
-import { dropsUpperHalf } from "./upper-half.ts";
+import { dropsUpperHalf, isUpperUnused } from "./upper-half.ts";
 
 const {
   mul, mulw, div, divw, divu, divuw, rem, remw, remu, remuw, sll, sllw, srl, srlw, srliw, sra, sraw, sraiw, sltu, ori, xori, rev8,
@@ -27,7 +27,7 @@ const fromRegister = (code: number): boolean => (code & 8) !== 0;
 
 /** Clears the upper half of a 32-bit result in `reg`, where anybody can see it. */
 function emitZext(a: Assembler, insns: Insns, at: number, context: LowerContext<Assembler>, reg: number): void {
-  if ((context.facts.flags[at]! & Fact.UPPER_UNUSED) !== 0) return;
+  if (isUpperUnused(context, at)) return;
   if (dropsUpperHalf(insns, at, context)) context.shareNext();
   else a.zextW(reg, reg);
 }
@@ -92,7 +92,7 @@ const mov: LowerInsn<Assembler> = (a, insns, at, context) => {
     return;
   }
   const src = REG[insns.src(at)]!;
-  if (!wide(code)) a.zextW(dst, src);
+  if (!wide(code) && !isUpperUnused(context, at)) a.zextW(dst, src);
   else if (dst !== src) a.mv(dst, src);
 };
 
@@ -143,7 +143,7 @@ const end: LowerInsn<Assembler> = (a, insns, at, context) => {
   const bits = insns.imm(at);
   if (insns.code(at) === 0xd4) {
     if (bits === 16) a.zextH(dst, dst);
-    else if (bits === 32) a.zextW(dst, dst);
+    else if (bits === 32) emitZext(a, insns, at, context, dst);
   } else if (context.features.zbb) {
     rev8(a, dst, dst);
     if (bits < 64) a.srli(dst, dst, 64 - bits);

@@ -3,6 +3,7 @@ import type { LowerInsn, Lowering } from "@bpfkit/core";
 import { A5, REG, T1, T2, T3, ZERO } from "../abi.ts";
 import { type Assembler, fits12 } from "../assembler.ts";
 import { emit } from "../emit.ts";
+import { isUpperUnused } from "./upper-half.ts";
 
 const {
   amoadd_w, amoadd_d, amoor_w, amoor_d, amoand_w, amoand_d, amoxor_w, amoxor_d, amoswap_w, amoswap_d, amocas_w, amocas_d,
@@ -30,14 +31,14 @@ const atomic: LowerInsn<Assembler> = (a, insns, at, context) => {
   if (imm === CMPXCHG) {
     if (context.features.zacas) (wide ? amocas_d : amocas_w)(a, 1, 1, A5, src, base);
     else emitCompareExchange(a, wide, src, base);
-    if (!wide) a.zextW(A5, A5);
+    if (!wide && !isUpperUnused(context, at)) a.zextW(A5, A5);
     return;
   }
   const operation = AMO[imm & ~FETCH]![wide];
   if ((imm & FETCH) === 0) operation(a, 0, 0, ZERO, src, base);
   else {
     operation(a, 1, 1, src, src, base);
-    if (!wide) a.zextW(src, src);
+    if (!wide && !isUpperUnused(context, at)) a.zextW(src, src);
   }
 };
 

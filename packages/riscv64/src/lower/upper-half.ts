@@ -1,5 +1,5 @@
 // When nobody sees the upper half of a register: a 32-bit result followed by an instruction that replaces it or clears it itself.
-import { type Insns, type LowerContext, Mark } from "@bpfkit/core";
+import { Fact, type Insns, type LowerContext, Mark } from "@bpfkit/core";
 
 /** Low three bits of the opcode. */
 const LDX = 1;
@@ -12,6 +12,11 @@ const LDDW = 0x18;
 /** Modes of a load: bits 5 to 7 of the opcode. */
 const MEM = 3;
 const MEM_SX = 4;
+
+/** Whether it is known that nobody reads the upper half of what the instruction at `at` writes. */
+export function isUpperUnused({ facts }: Pick<LowerContext<unknown>, "facts">, at: number): boolean {
+  return (facts.flags[at]! & Fact.UPPER_UNUSED) !== 0;
+}
 
 /**
  * Whether the instruction behind the one at `at` reads at most the low half of that one's destination and sets all of it, and is
