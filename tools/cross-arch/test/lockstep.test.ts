@@ -1,11 +1,13 @@
 // Compiled code against the interpreter, instruction by instruction: generated programs, and hand-written ones with maps and packets.
+import { arm64 } from "@bpfkit/arm64";
 import { generateProgram, Random } from "@bpfkit/conformance";
 import { assemble, type Backend, formatProgram, jit, type MapSpec, type Program, trust } from "@bpfkit/core";
 import { Lockstep, type RunOptions } from "@bpfkit/kernel";
+import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
 import { describe, expect, test } from "vitest";
 
-const BACKENDS: readonly Backend[] = [x86_64];
+const BACKENDS: readonly Backend[] = [x86_64, arm64, riscv64];
 /** Programs per backend; BPFKIT_PROGRAMS asks for more. */
 const PROGRAMS = Number(process.env.BPFKIT_PROGRAMS ?? 300);
 
