@@ -24,7 +24,7 @@ export interface Mutant {
   readonly name: string;
   readonly backend: Backend;
   /** What the names of cases begin with that are likely to catch it. */
-  readonly near?: string;
+  readonly near?: readonly string[];
 }
 
 /** Every mutant that can be made of a backend's parts. */
@@ -33,9 +33,9 @@ export function mutantsOf<R extends string, A extends CodeBuffer>(parts: Backend
   return [
     ...CONFUSIONS.map(([op, other]) => ({
       ...mistaken(backend, `${op} done as ${other}`, rewriteOp(op, other)),
-      near: op.replace(/^ld_(abs|ind)/, "ld_$1 u"),
+      near: [op.replace(/^ld_(abs|ind)/, "ld_$1 u")],
     })),
-    ...SLIPS.map(({ name, near, change }) => ({ ...mistaken(backend, name, change), near })),
+    ...SLIPS.map(({ name, near, change }) => ({ ...mistaken(backend, name, change), near: [near] })),
     ...partMutants(parts),
   ];
 }
@@ -236,7 +236,7 @@ function partMutants<R extends string, A extends CodeBuffer>(parts: BackendParts
       if (!before) extra(a, context, "add64_imm", register, 0, 1);
     };
     const name = `${kind} changes r${register}${before ? " on its way in" : ""}`;
-    return { ...withLowering(name, { [kind]: lower }), near: NEAR[kind] ?? "field" };
+    return { ...withLowering(name, { [kind]: lower }), near: [NEAR[kind] ?? "field"] };
   };
   const testDestroys: LowerInsn<A> = (a, insns, at, context) => {
     const isTest = insns.code(at) === INSNS.jset64_reg.code;
@@ -290,7 +290,7 @@ function frameMutants<R extends string, A extends CodeBuffer>(parts: BackendPart
     });
   const framed = (name: string, entering: FrameChange, leaving: FrameChange): Mutant => ({
     name,
-    near: "call",
+    near: ["call"],
     backend: defineBackend({
       ...parts,
       prologue: (a, context) => parts.prologue(a, changed(context, entering)),
@@ -317,7 +317,7 @@ function frameMutants<R extends string, A extends CodeBuffer>(parts: BackendPart
 function branchMutants<R extends string, A extends CodeBuffer>(parts: BackendParts<R, A>): readonly Mutant[] {
   const reach = (name: string, change: (form: BranchForm) => BranchForm): Mutant => ({
     name,
-    near: "near",
+    near: ["near", "2 KiB", "4 KiB", "1 MiB"],
     backend: defineBackend({ ...parts, branches: parts.branches.map(change) }),
   });
   /** Every encoding that can be followed by a longer one, and is not the empty one, reaches a step too far. */
@@ -337,7 +337,7 @@ function branchMutants<R extends string, A extends CodeBuffer>(parts: BackendPar
     reach("branches reach a little too far back", wider(4, 0)),
     {
       name: "a branch that reaches further forwards lands one unit early",
-      near: "4 KiB",
+      near: ["4 KiB"],
       backend: defineBackend({
         ...parts,
         writeBranch: (bytes, at, form, operand, encoding, displacement) =>

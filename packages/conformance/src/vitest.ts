@@ -48,9 +48,9 @@ export function describeBackend(backend: Backend, options: ConformanceOptions = 
 }
 
 /** The corpus, with the cases first that are likely to catch a mutant. */
-function likelyFirst(near: string | undefined): readonly ConformanceCase[] {
+function likelyFirst(near: readonly string[] | undefined): readonly ConformanceCase[] {
   if (near === undefined) return corpus();
-  const isNear = ({ name }: ConformanceCase): boolean => name.startsWith(near);
+  const isNear = ({ name }: ConformanceCase): boolean => near.some((start) => name.startsWith(start));
   return [...corpus().filter(isNear), ...corpus().filter((one) => !isNear(one))];
 }
 

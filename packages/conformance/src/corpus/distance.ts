@@ -23,8 +23,7 @@ export function longCases(): readonly (readonly ConformanceCase[])[] {
     // ±32 KiB (test-bit branches), the 16 bits of BPF's own offset.
     range("32 KiB", [8188, 8189, 8190, 8191, 8192, 8193], WORD),
     range("16-bit offset", [32_760, 32_764], WORD),
-    // ±1 MiB (conditional, jump and link): only with instructions that take many bytes.
-    range("1 MiB", [24_000, 32_700], LARGE),
+    mebibyte(),
     far(),
     long(),
   ];
@@ -37,8 +36,27 @@ type Filler = (code: Code, count: number) => void;
 const SMALL: Filler = (code, count) => code.fill(count, "add64_reg", 3, 4);
 /** Four bytes on every architecture. */
 const WORD: Filler = (code, count) => code.fill(count, "mul64_reg", 3, 4);
-/** As many bytes as one instruction takes anywhere. */
-const LARGE: Filler = (code, count) => code.fill(count, "smod64_reg", 3, 4);
+/** 36 bytes an instruction, more than any other takes: 1,048,536 of them, and words. Only in programs with a packet. */
+const ALMOST_MEBIBYTE: Filler = (code, count) => {
+  code.fill(29_126, "ld_ind32", 0, 3, 0, 0x1234_5678);
+  WORD(code, count);
+};
+/** 16 bytes an instruction, for jumps that BPF's 16 bits do not hold: 1,048,544 of them, and words. */
+const ALMOST_MEBIBYTE_OF_STORES: Filler = (code, count) => {
+  code.fill(65_534, "store64_imm", 9, 0, 32_767, 0x1234_5678);
+  WORD(code, count);
+};
+
+/** ±1 MiB, where conditional branches of arm64 and jumps of riscv64 end: a word on both sides of it. */
+function mebibyte(): readonly ConformanceCase[] {
+  const [conditional] = JUMPS;
+  return [7, 8, 9, 10].flatMap((count) => [
+    forwards("1 MiB and", count, ALMOST_MEBIBYTE, [conditional!], "socket_filter"),
+    backwards("1 MiB and", count, ALMOST_MEBIBYTE, ["jlt64_imm"], "socket_filter"),
+    forwards("1 MiB and, gotol", count - 2, ALMOST_MEBIBYTE_OF_STORES, [[3, (code) => code.put("gotol")]]),
+    backwards("1 MiB and, gotol", count - 2, ALMOST_MEBIBYTE_OF_STORES, ["gotol"]),
+  ]);
+}
 
 const span = (from: number, to: number): readonly number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
@@ -52,6 +70,7 @@ function lazily(
   value: bigint,
   budget: number,
   write: (code: Code) => void,
+  type = "syscall",
 ): ConformanceCase {
   return {
     name,
@@ -59,7 +78,7 @@ function lazily(
     get program() {
       const code = new Code();
       write(code);
-      return code.program(name);
+      return code.program(name, type);
     },
     runs: [{ expect: { kind: "result", value } }],
     budget,
@@ -109,50 +128,78 @@ function everyDistance(): ConformanceCase {
 }
 
 /** r0 collects a bit for each jump that arrived; a jump that is not taken goes through the filler. */
-function forwards(name: string, count: number, filler: Filler): ConformanceCase {
-  const jumps = count > MANY ? [JUMPS[count % 2 === 0 ? 0 : 3]!] : JUMPS;
+function forwards(
+  name: string,
+  count: number,
+  filler: Filler,
+  jumps: readonly Jump[] = count > MANY ? [JUMPS[count % 2 === 0 ? 0 : 3]!] : JUMPS,
+  type?: string,
+): ConformanceCase {
   const value = jumps.reduce((sum, [bit]) => (bit === 2 ? sum : sum | (1n << BigInt(bit))), 0n);
-  return lazily(`${name}: jumps over ${count} instructions`, "base64", value, 60 * count + 1000, (code) => {
-    code.put("mov64_imm", 0, 0, 0, 0);
-    code.put("mov64_imm", 3, 0, 0, 1);
-    code.put("mov64_imm", 4, 0, 0, 1);
-    for (const [bit, put] of jumps) {
-      const at = code.at;
-      put(code);
-      filler(code, count);
-      if (bit === 2) code.put("ja", 0, 0, 1);
-      code.land(at);
-      code.put("or64_imm", 0, 0, 0, 1 << bit);
-    }
-    code.put("exit");
-  });
+  return lazily(
+    `${name}: jumps over ${count} instructions`,
+    "base64",
+    value,
+    60 * count + 1000,
+    (code) => {
+      code.put("mov64_imm", 0, 0, 0, 0);
+      code.put("mov64_imm", 3, 0, 0, 1);
+      code.put("mov64_imm", 4, 0, 0, 1);
+      for (const [bit, put] of jumps) {
+        const at = code.at;
+        put(code);
+        filler(code, count);
+        if (bit === 2) code.put("ja", 0, 0, 1);
+        code.land(at);
+        code.put("or64_imm", 0, 0, 0, 1 << bit);
+      }
+      code.put("exit");
+    },
+    type,
+  );
 }
 
+type Back = "jlt64_imm" | "jne32_imm" | "ja" | "gotol";
+const BACK: readonly Back[] = ["jlt64_imm", "jne32_imm", "ja"];
+
 /** Jumps back over the filler, once each; the first time, they are reached by a jump over it. */
-function backwards(name: string, count: number, filler: Filler): ConformanceCase {
-  const all = ["jlt64_imm", "jne32_imm", "ja"] as const;
-  const ops = count > MANY ? [all[count % 3]!] : all;
+function backwards(
+  name: string,
+  count: number,
+  filler: Filler,
+  ops: readonly Back[] = count > MANY ? [BACK[count % 3]!] : BACK,
+  type?: string,
+): ConformanceCase {
+  const away = ops.includes("gotol") ? "gotol" : "ja";
   const value = (1n << BigInt(ops.length)) - 1n;
-  return lazily(`${name}: jumps back over ${count} instructions`, "base64", value, 1000, (code) => {
-    code.put("mov64_imm", 0, 0, 0, 0);
-    code.put("mov64_imm", 3, 0, 0, 1);
-    code.put("mov64_imm", 4, 0, 0, 1);
-    for (const [bit, op] of ops.entries()) {
-      const over = code.at;
-      code.put("ja");
-      const back = code.at;
-      code.put("or64_imm", 0, 0, 0, 1 << bit);
-      const out = code.at;
-      code.put("ja");
-      filler(code, count);
-      code.land(over);
-      const at = code.at;
-      if (op === "ja") code.put(op, 0, 0, back - at - 1);
-      else code.put(op, 3, 0, back - at - 1, 5);
-      code.land(out);
-    }
-    code.put("exit");
-  });
+  return lazily(
+    `${name}: jumps back over ${count} instructions`,
+    "base64",
+    value,
+    1000,
+    (code) => {
+      code.put("mov64_imm", 0, 0, 0, 0);
+      code.put("mov64_imm", 3, 0, 0, 1);
+      code.put("mov64_imm", 4, 0, 0, 1);
+      for (const [bit, op] of ops.entries()) {
+        const over = code.at;
+        code.put(away);
+        const back = code.at;
+        code.put("or64_imm", 0, 0, 0, 1 << bit);
+        const out = code.at;
+        code.put(away);
+        filler(code, count);
+        code.land(over);
+        const at = code.at;
+        if (op === "ja") code.put(op, 0, 0, back - at - 1);
+        else if (op === "gotol") code.put(op, 0, 0, 0, back - at - 1);
+        else code.put(op, 3, 0, back - at - 1, 5);
+        code.land(out);
+      }
+      code.put("exit");
+    },
+    type,
+  );
 }
 
 /** gotol over more than 16 bits of instructions, and over more than 1 MiB of code; a subprogram that far away. */
