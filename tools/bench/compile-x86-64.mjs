@@ -1,20 +1,7 @@
 // Packed instructions to x86-64 machine code.
-import { assemble, trust } from "@bpfkit/core";
 import { x86_64 } from "@bpfkit/x86-64";
-import { rate } from "./measure.mjs";
-import { mixed } from "./programs.mjs";
+import { compiling } from "./compiling.mjs";
 
 export function run() {
-  return [
-    ["100", 100],
-    ["4k", 4_000],
-    ["60k", 60_000],
-  ].map(([name, length]) => {
-    const verified = trust(assemble(mixed(length)));
-    const { length: insns } = verified.program.insns;
-    const repeat = Math.max(1, Math.round(30_000 / length));
-    return rate(name, "insns", insns * repeat, () => {
-      for (let i = 0; i < repeat; i++) x86_64.compile(verified);
-    });
-  });
+  return compiling(x86_64);
 }

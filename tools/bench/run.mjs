@@ -5,7 +5,11 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const known = readdirSync(dirname(fileURLToPath(import.meta.url)))
-  .filter((file) => file.endsWith(".mjs") && !["run.mjs", "measure.mjs"].includes(file))
+  .filter(
+    (file) =>
+      file.endsWith(".mjs") &&
+      !["run.mjs", "measure.mjs", "compiling.mjs", "running.mjs", "programs.mjs"].includes(file),
+  )
   .map((file) => file.slice(0, -".mjs".length));
 const args = process.argv.slice(2);
 const json = args.includes("--json");
