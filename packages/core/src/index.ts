@@ -318,6 +318,12 @@ export { type Pass, type Patched, patch } from "./patch/patch.ts";
 
 // passes/*.ts
 export { blindConstants } from "./passes/blind-constants.ts";
+export {
+  type ContextField,
+  type ContextLayout,
+  type ContextLayouts,
+  convertContext,
+} from "./passes/convert-context.ts";
 export { expandMayGoto } from "./passes/expand-may-goto.ts";
 export { guardDivision } from "./passes/guard-division.ts";
 export { inlineArrayLookup } from "./passes/inline-array-lookup.ts";
