@@ -15,6 +15,9 @@ export type { KernelMap, MapEntry, UpdateFlags } from "./maps/map.ts";
 // context/xdp.ts
 export { XDP_ACTIONS } from "./context/xdp.ts";
 
+// context/registry.ts
+export { CONTEXT_LAYOUTS } from "./context/registry.ts";
+
 // lockstep.ts
 export {
   Lockstep,

@@ -276,7 +276,11 @@ export class Pair {
   }
 
   #sameTrap(subject: Trap, reference: Trap): boolean {
-    if (subject.cause !== reference.cause || subject.address !== reference.address) return false;
+    const isAccess = (trap: Trap): boolean => trap.cause === "load" || trap.cause === "store";
+    const isAtomic = kindOf(opAt(this.#program.program.insns, Number(reference.pc))) === "atomic";
+    // An atomic operation does both, and code of several instructions may do either first.
+    if (subject.cause !== reference.cause && !(isAtomic && isAccess(subject) && isAccess(reference))) return false;
+    if (subject.address !== reference.address) return false;
     const { image, imageAddress } = this.#loaded.executable;
     if (image === undefined || imageAddress === undefined) return subject.pc === reference.pc;
     const offset = Number(subject.pc - imageAddress);

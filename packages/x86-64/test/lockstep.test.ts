@@ -17,6 +17,14 @@ describe("in lockstep with the interpreter", () => {
     }
   });
 
+  test.each(["add", "or", "and", "xor"])("an atomic fetch-%s at a bad address traps in both alike", (name) => {
+    const lockstep = new Lockstep({ engine: jit(x86_64), disassemble: x86_64.disassemble });
+    const text = `r1 = 8\nr2 = 1\nr2 = atomic_fetch_${name}((u64 *)(r1 + 0), r2)\nr0 = 0\nexit`;
+    const result = lockstep.load(trust(assemble(text, { type: "syscall" }))).run();
+    expect(result.difference?.listing).toBeUndefined();
+    expect(result).toMatchObject({ equal: true, subject: { stop: { kind: "trap", address: 8n } } });
+  });
+
   const PASSING = "r6 = 77\n*(u64 *)(r10 - 8) = 9\nr1 = r10\nr1 += -8\ncall f\nr0 += r6\nexit\nf:\n";
   const LOOPING = "r1 = 3\nr2 = subprog[f]\nr3 = r10\nr3 += -8\nr4 = 0\ncall loop\nr0 += r6\nexit\nf:\n";
   test.each([

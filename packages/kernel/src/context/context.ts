@@ -1,5 +1,5 @@
 // What a program type hands its programs in r1, and what the host gets back from it.
-import type { Memory } from "@bpfkit/core";
+import type { ContextLayout, Memory } from "@bpfkit/core";
 
 /** What one test run passes in (the kernel's `BPF_PROG_TEST_RUN`). */
 export interface ContextInput {
@@ -26,6 +26,8 @@ export interface ContextKind {
   readonly type: string;
   /** Whether the legacy packet loads (RFC 9669 section 5.5) work: they need a socket buffer. */
   readonly packetLoads: boolean;
+  /** What lies behind the structure that programs see, in kernel terms; programs that were not rewritten do without. */
+  readonly layout: ContextLayout;
   /**
    * Makes what prepares runs on one CPU; the function it gives throws a {@link BpfError} `argument` for input that the kernel's test
    * run refuses.

@@ -1,6 +1,7 @@
 // The program types that can run.
+import type { ContextLayouts } from "@bpfkit/core";
 import type { ContextKind } from "./context.ts";
-import { socketFilter } from "./socket-filter.ts";
+import { schedCls, socketFilter } from "./skb.ts";
 import { syscall } from "./syscall.ts";
 import { xdp } from "./xdp.ts";
 
@@ -9,4 +10,10 @@ export const CONTEXTS: { readonly [type: string]: ContextKind } = {
   xdp,
   syscall,
   socket_filter: socketFilter,
+  sched_cls: schedCls,
 };
+
+/** The structures that contexts have in this kernel, by program type: what the pass `convert-ctx-access` is given. */
+export const CONTEXT_LAYOUTS: ContextLayouts = Object.fromEntries(
+  Object.entries(CONTEXTS).map(([type, { layout }]) => [type, layout]),
+);

@@ -8,6 +8,7 @@ const MAX_CONTEXT = 0xffff;
 export const syscall: ContextKind = {
   type: "syscall",
   packetLoads: false,
+  layout: [],
   create(memory, cpu) {
     let room: Allocation | undefined;
     return ({ data, context, repeat = 1 }: ContextInput): Context => {

@@ -1,5 +1,5 @@
 // Programs of type xdp: struct xdp_md as user space knows it (UAPI linux/bpf.h), and the packet buffer behind it.
-import { Access, type Allocation, BpfError, type Memory } from "@bpfkit/core";
+import { Access, type Allocation, BpfError, type ContextLayout, type Memory } from "@bpfkit/core";
 import type { ErrnoName } from "../errno.ts";
 import type { Context, ContextInput, ContextKind } from "./context.ts";
 
@@ -16,6 +16,9 @@ export const XDP_ACTIONS: readonly string[] = ["XDP_ABORTED", "XDP_DROP", "XDP_P
  *
  * Only metadata and packet can be accessed. struct xdp_md, 32-bit fields:
  *   0 data   4 data_end   8 data_meta   12 ingress_ifindex   16 rx_queue_index   20 egress_ifindex
+ * What the kernel would have lies behind it, where rewritten programs look; pointers are whole there:
+ *   32 data   40 data_end   48 data_meta   56 rxq → 64 dev → 80 ifindex, 32 bits
+ *                                                   72 queue_index, 32 bits
  */
 const FRAME = 4096;
 const FRAME_HEADER = 40;
@@ -24,13 +27,23 @@ const TAILROOM = 320;
 const ETH_HLEN = 14;
 const MAX_METADATA = HEADROOM - FRAME_HEADER;
 const MD_SIZE = 24;
+const [BUFF, RXQ, DEVICE, MD_END] = [32, 64, 80, 84] as const;
 /** Index of the loopback device, where a test run's packets come from. */
 const LOOPBACK = 1;
+
+const LAYOUT: ContextLayout = [
+  { name: "data", offset: 0, size: 4, at: BUFF, bytes: 8 },
+  { name: "data_end", offset: 4, size: 4, at: BUFF + 8, bytes: 8 },
+  { name: "data_meta", offset: 8, size: 4, at: BUFF + 16, bytes: 8 },
+  { name: "ingress_ifindex", offset: 12, size: 4, via: [BUFF + 24, 0], at: 0, bytes: 4 },
+  { name: "rx_queue_index", offset: 16, size: 4, via: [BUFF + 24], at: 8, bytes: 4 },
+];
 
 /** r1 points to a struct xdp_md; the bytes of a packet lie in a buffer with 256 bytes of headroom. */
 export const xdp: ContextKind = {
   type: "xdp",
   packetLoads: false,
+  layout: LAYOUT,
   create(memory, cpu) {
     let buffer: XdpBuffer | undefined;
     return (input) => {
@@ -58,7 +71,7 @@ export class XdpBuffer implements Context {
   constructor(memory: Memory, cpu: number) {
     this.#memory = memory;
     this.#frame = memory.allocate("data", FRAME, `packet buffer of cpu ${cpu}`, 0);
-    this.#md = memory.allocate("data", MD_SIZE, `xdp_md of cpu ${cpu}`, Access.READ);
+    this.#md = memory.allocate("data", MD_END, `xdp_md of cpu ${cpu}`, Access.READ);
   }
 
   get address(): bigint {
@@ -160,10 +173,17 @@ export class XdpBuffer implements Context {
     return offset < this.#meta ? `${this.#meta - offset} bytes before a packet of ${length} bytes` : undefined;
   }
 
-  /** Shows the offsets to the program: fields of struct xdp_md, and what it can access. */
+  /** Shows the offsets to the program: fields of struct xdp_md and what is behind it, and what it can access. */
   #publish(): void {
-    const bytes = new Uint8Array(MD_SIZE);
+    const bytes = new Uint8Array(MD_END);
     const view = new DataView(bytes.buffer);
+    view.setBigUint64(BUFF, this.#at(this.#data), true);
+    view.setBigUint64(BUFF + 8, this.#at(this.#end), true);
+    view.setBigUint64(BUFF + 16, this.#at(this.#meta), true);
+    view.setBigUint64(BUFF + 24, this.address + BigInt(RXQ), true);
+    view.setBigUint64(RXQ, this.address + BigInt(DEVICE), true);
+    view.setUint32(RXQ + 8, this.#queue, true);
+    view.setUint32(DEVICE, this.#ingress || LOOPBACK, true);
     view.setUint32(0, Number(this.#at(this.#data)), true);
     view.setUint32(4, Number(this.#at(this.#end)), true);
     view.setUint32(8, Number(this.#at(this.#meta)), true);

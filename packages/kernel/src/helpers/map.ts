@@ -1,7 +1,8 @@
 // Helpers on maps: lookup, update, delete, and callbacks for each element.
-import { Access, type Allocation, type GuestCall, type HostCall } from "@bpfkit/core";
+import { Access, type Allocation, Fault, type GuestCall, type HostCall } from "@bpfkit/core";
 import { failure } from "../errno.ts";
 import { checkRange } from "../guest.ts";
+import type { LiveMap } from "../maps/map.ts";
 import { type Helper, type HelperRow, type HelperSite, mapIn, u32 } from "./helper.ts";
 
 const lookup: Helper = (site, { args: [mapAddress, key], cpu }) => {
@@ -15,9 +16,18 @@ const lookupPercpu: Helper = (site, { args: [mapAddress, key, cpu] }) => {
   return map.perCpu && u32(cpu) < site.cpus ? map.find(site.memory.bytes, at, u32(cpu)) : 0n;
 };
 
+/** The map that a helper is to change; @throws {Fault} where programs may only read it, which a verifier would have refused */
+function changeableIn(site: HelperSite, address: bigint): LiveMap {
+  const map = mapIn(site, address);
+  if ((map.access & Access.WRITE) === 0) {
+    throw new Fault("store", `map '${map.name}' allows programs only reading`, address);
+  }
+  return map;
+}
+
 const update: Helper = (site, { args: [mapAddress, key, value, flags], cpu }) => {
   const { memory } = site;
-  const map = mapIn(site, mapAddress);
+  const map = changeableIn(site, mapAddress);
   const keyAt = checkRange(memory, key, map.spec.keySize, "load");
   const valueAt = checkRange(memory, value, map.spec.valueSize, "load");
   const error = map.put(memory.bytes, keyAt, memory.bytes, valueAt, flags, cpu);
@@ -25,7 +35,7 @@ const update: Helper = (site, { args: [mapAddress, key, value, flags], cpu }) =>
 };
 
 const remove: Helper = (site, { args: [mapAddress, key] }) => {
-  const map = mapIn(site, mapAddress);
+  const map = changeableIn(site, mapAddress);
   const error = map.remove(site.memory.bytes, checkRange(site.memory, key, map.spec.keySize, "load"));
   return error === undefined ? 0n : failure(error);
 };

@@ -1,11 +1,11 @@
 // Packets of socket buffers: the host's side of legacy packet loads, and the helper that copies from a packet.
 import { Fault, type HostFunction } from "@bpfkit/core";
-import { SkBuff } from "../context/socket-filter.ts";
+import { SkBuff } from "../context/skb.ts";
 import { failure } from "../errno.ts";
 import { clearBytes, writeBytes } from "../guest.ts";
 import { type Helper, type HelperRow, type HelperSite, s32, u32 } from "./helper.ts";
 
-const types = ["socket_filter"];
+const types = ["socket_filter", "sched_cls"];
 /** A packet is never longer than 16 bits can say. */
 const MAX_OFFSET = 0xffff;
 

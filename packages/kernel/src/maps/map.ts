@@ -176,8 +176,8 @@ export abstract class LiveMap implements KernelMap {
     this.site.memory.free(this.object);
   }
 
-  /** Permissions of values for programs. */
-  protected get access(): number {
+  /** Permissions of programs, for values and for the map as a whole. */
+  get access(): number {
     const { flags, frozen } = this.spec;
     return (
       (flags & MAP_FLAGS.wronly_prog ? 0 : Access.READ) | (flags & MAP_FLAGS.rdonly_prog || frozen ? 0 : Access.WRITE)

@@ -27,6 +27,22 @@ describe("map helpers", () => {
     expect(kernel.map("m").size).toBe(0);
   });
 
+  test.each([
+    ["frozen", { frozen: true }],
+    ["made for reading only", { flags: 0x80 }],
+  ])("trap where they would change a map that is %s, and read it", (_what, options) => {
+    const { kernel, run } = scriptKernel([mapSpec(HASH, options)]);
+    const detail = "map 'm' allows programs only reading";
+    expect(
+      run(({ helper, map, put }) => helper("map_update_elem", map(0), put(le32(1)), put(le64(1)), 0)).stop,
+    ).toMatchObject({ kind: "trap", cause: "store", detail });
+    expect(run(({ helper, map, put }) => helper("map_delete_elem", map(0), put(le32(1)))).stop).toMatchObject({
+      detail,
+    });
+    expect(run(({ helper, map, put }) => helper("map_lookup_elem", map(0), put(le32(1)))).returnValue).toBe(0);
+    expect(kernel.map("m").size).toBe(0);
+  });
+
   test("trap on a key that only begins inside its memory", () => {
     const { run } = scriptKernel([mapSpec(HASH, { keySize: 20 })]);
     const { stop } = run(({ helper, map, memory }) => {
