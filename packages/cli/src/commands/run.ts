@@ -39,6 +39,10 @@ export const run: Command = {
     const repeat = args.number("repeat", 1, { min: 1, max: 1_000_000 });
     if (engine === "all" && repeat > 1) throw new UsageError("--repeat goes with one engine, not with all");
     const file = args.operands[0]!;
+    const paths = [file, ...["pcap", "data", "ctx", "maps"].map((option) => args.text(option))];
+    if (paths.filter((path) => path === "-").length > 1) {
+      throw new UsageError("- is the standard input, which can be read as one file only");
+    }
     const object = openObject(call);
     const program = chooseProgram(object, call);
     const session = about(file, () =>
