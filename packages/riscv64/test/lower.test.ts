@@ -355,7 +355,7 @@ describe("what JIT compilers have got wrong before", () => {
     expect(result("r0 = 0\nr1 = 0x8000000000000000 ll\nif r1 & -1 goto +1\nr0 = 1\nexit")).toBe(0n);
   });
 
-  test("a byte store from rsi, rdi, rbp, r8 and above stores the low byte", () => {
+  test("a byte store from any register stores the low byte", () => {
     for (const register of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) {
       expect(
         result(
