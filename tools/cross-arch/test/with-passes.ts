@@ -1,11 +1,12 @@
 // Engines that run programs as passes leave them.
 import { Random } from "@bpfkit/conformance";
 import { allPasses, type Engine, type Pass, patch, type VerifiedProgram } from "@bpfkit/core";
+import { CONTEXT_LAYOUTS } from "@bpfkit/kernel";
 
 /** Every pass, with random numbers of their own. */
 export function everyPass(seed: number): readonly Pass[] {
   const random = new Random(seed);
-  return allPasses({ random: () => random.below(2 ** 32) });
+  return allPasses({ random: () => random.below(2 ** 32), layouts: CONTEXT_LAYOUTS });
 }
 
 /** An engine that lets passes go over each program before it loads it. */

@@ -10,6 +10,7 @@ import {
   printWidth,
   trust,
 } from "@bpfkit/core";
+import { CONTEXT_LAYOUTS } from "@bpfkit/kernel";
 import type { ObjectProgram } from "@bpfkit/object";
 import { type Arguments, type Call, type Command, UsageError } from "../arguments.ts";
 import { chooseProgram, openObject } from "../object-file.ts";
@@ -45,7 +46,7 @@ export const patch: Command = {
 /** @throws {UsageError} for a name that no pass has */
 function passesOf(args: Arguments): readonly Pass[] {
   const random = new Random(args.number("seed", 1));
-  const known = allPasses({ random: () => random.below(2 ** 32) });
+  const known = allPasses({ random: () => random.below(2 ** 32), layouts: CONTEXT_LAYOUTS });
   const wanted = args.text("passes")?.split(",") ?? NAMES;
   return wanted.map((name) => {
     const pass = known.find((candidate) => candidate.name === name);
