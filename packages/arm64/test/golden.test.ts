@@ -1,12 +1,8 @@
-import { GOLDEN_CASES, goldenListing } from "@bpfkit/conformance";
+import { goldenListing } from "@bpfkit/conformance";
 import { describe, expect, test } from "vitest";
 import { arm64 } from "../src/index.ts";
 
 describe("compiled code looks as it did", () => {
-  test.each(Object.keys(GOLDEN_CASES))("%s", async (name) => {
-    await expect(goldenListing(arm64, name)).toMatchFileSnapshot(`golden/${name}.lst`);
-  });
-
   test("without the features and the hardening that are on by default, and with what is off", async () => {
     const plain = { layout: { pac: false }, features: { lse: false } };
     await expect(goldenListing(arm64, "atomic-64", plain)).toMatchFileSnapshot("golden/atomic-64-plain.lst");

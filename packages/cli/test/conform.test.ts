@@ -53,7 +53,7 @@ describe("conform", () => {
     );
     expect(code).toBe(0);
     expect(out).toMatch(
-      /^x86-64: [\d,]+ BPF instructions of 500 programs, compared at .* no difference .* a second; next seed 501\)\n$/,
+      /^x86-64: [\d,]+ BPF instructions of 200 programs, compared at .* no difference .* a second; next seed 201\)\n$/,
     );
   });
 

@@ -20,6 +20,10 @@ export interface ConformanceOptions {
   readonly programs?: number;
   /** Where generated programs start; 1 unless told. */
   readonly seed?: number;
+  /** Runs of each of them, with other inputs; 1 unless told. */
+  readonly inputs?: number;
+  /** About how many instructions each of them has; some dozens unless told. */
+  readonly size?: number;
   /** Cases in place of the corpus. */
   readonly cases?: readonly ConformanceCase[];
   /** Failures that are looked into and reported; 5 unless told. */
@@ -128,7 +132,7 @@ class Judge {
       return { name, group, what, expected, found, text, listing: "" };
     }
     this.#companion ??= new Companion(this.#subject, this.#options.compile);
-    const breach = this.#companion.compare(one.program, failed?.memory, one.budget);
+    const breach = this.#companion.compare(one.program, [failed?.memory], one.budget);
     if (breach === undefined) {
       return { name, group, what, expected, found, text, listing: this.#companion.listings(trusted) };
     }
@@ -154,15 +158,15 @@ class Judge {
     let companion = new Companion(this.#subject, this.#options.compile);
     for (let i = index; i < count && !this.#isDone; i += shards) {
       if (i % 16 === 0) progress(i);
-      const program = generatedProgram(seed + i);
-      const input = generatedInput(seed + i);
-      let breach = companion.compare(program, input);
+      const program = generatedProgram(seed + i, this.#options.size);
+      const inputs = Array.from({ length: this.#options.inputs ?? 1 }, (_, k) => generatedInput(seed + i + 7919 * k));
+      let breach = companion.compare(program, inputs);
       if (breach === undefined && "arch" in this.#subject && i % 8 === 0) breach = this.#checkImage(program);
       this.#lockstep.programs++;
       if (breach !== undefined) {
         this.#lockstep.failed++;
         this.#failed++;
-        if (this.#wantsDetails) this.#failures.push(this.#explainProgram(program, input, breach));
+        if (this.#wantsDetails) this.#failures.push(this.#explainProgram(program, inputs, breach));
       }
       if (breach !== undefined || this.#lockstep.programs % BATCH === 0) {
         this.#count(companion);
@@ -184,11 +188,11 @@ class Judge {
 
   #explainProgram(
     program: ReturnType<typeof generatedProgram>,
-    input: Uint8Array,
+    inputs: readonly Uint8Array[],
     breach: LawBreach,
   ): ConformanceFailure {
     const compare = (candidate: typeof program): LawBreach | undefined =>
-      new Companion(this.#subject, this.#options.compile).compare(candidate, input);
+      new Companion(this.#subject, this.#options.compile).compare(candidate, inputs);
     const isLasting = breach.what !== "image" && compare(program) !== undefined;
     const smallest = isLasting
       ? shrinkProgram(program, (candidate) => {
@@ -201,7 +205,7 @@ class Judge {
       name: program.name,
       group: "base64",
       program: smallest,
-      runs: [{ memory: input, expect: { kind: "result" } }],
+      runs: inputs.map((memory) => ({ memory, expect: { kind: "result" } })),
     });
     return {
       name: `${program.name}, shrunk to ${smallest.insns.length} slots`,
@@ -216,8 +220,8 @@ class Judge {
 }
 
 /** The program of a seed, of a size and sort that go with it. */
-export function generatedProgram(seed: number): ReturnType<typeof generateProgram> {
-  return generateProgram(seed, { size: 10 + (seed % 120), verifiable: seed % 2 === 0 });
+export function generatedProgram(seed: number, size?: number): ReturnType<typeof generateProgram> {
+  return generateProgram(seed, { size: size ?? 10 + (seed % 120), verifiable: seed % 2 === 0 });
 }
 
 /** What {@link generatedProgram} of the same seed is run with. */

@@ -48,29 +48,40 @@ export class Companion {
     return this.#lockstep.counts;
   }
 
-  /** Runs a program in both engines; what differs, where something does. */
-  compare(program: Program, input: Uint8Array | undefined, budget: number = BUDGET): LawBreach | undefined {
+  /** Runs a program in both engines, once with each input; what differs, where something does. */
+  compare(
+    program: Program,
+    inputs: readonly (Uint8Array | undefined)[],
+    budget: number = BUDGET,
+  ): LawBreach | undefined {
     const trusted = trust(program);
-    let result: LockstepResult;
+    const isSyscall = program.type === "syscall";
     try {
       const loaded = this.#lockstep.load(trusted);
-      const isSyscall = program.type === "syscall";
       try {
-        result = loaded.run({ budget, ...(input && (isSyscall ? { context: input } : { data: input })) });
+        for (const input of inputs) {
+          const result = loaded.run({ budget, ...(input && (isSyscall ? { context: input } : { data: input })) });
+          const breach = this.#breachOf(result, trusted);
+          if (breach !== undefined) return breach;
+        }
       } finally {
         loaded.release();
       }
     } catch (error) {
       return { what: "verdict", expected: "it runs", found: String(error), listing: formatProgram(program) };
     }
-    const { difference, undefinedUse } = result;
+    return undefined;
+  }
+
+  #breachOf({ difference, undefinedUse }: LockstepResult, trusted: VerifiedProgram): LawBreach | undefined {
     if (difference !== undefined) {
       const { what, reference, subject, listing } = difference;
       return { what, expected: reference, found: subject, listing: `${listing}\n\n${this.listings(trusted)}` };
     }
     if (undefinedUse === undefined) return undefined;
     const what = `an undefined value decides at ${undefinedUse.at}`;
-    return { what, expected: "only defined values", found: undefinedUse.what, listing: formatProgram(program) };
+    const listing = formatProgram(trusted.program);
+    return { what, expected: "only defined values", found: undefinedUse.what, listing };
   }
 
   /** The program, and its machine code where there is any. */

@@ -7,8 +7,12 @@ import { EXIT, grouped, Progress, printJson, type Style } from "../output.ts";
 
 const ARCHES: readonly string[] = BACKENDS.map(({ arch }) => arch);
 const DEFAULT_PROGRAMS = 200;
-/** Generated programs of one round of `--lockstep`. */
-const ROUND = 500;
+/** An engine with so many failures is wrong enough. */
+const DEFAULT_FAILURES = 20;
+/** Generated programs of one round of `--lockstep`, their sizes in turn, and the inputs each runs with. */
+const ROUND = 200;
+const SIZES = [30, 100, 300, 600] as const;
+const INPUTS = 16;
 
 /** Prints the matrix engine × conformance group. */
 export const conform: Command = {
@@ -24,6 +28,7 @@ export const conform: Command = {
       value: "N",
       help: `generated programs in lockstep with the interpreter; ${DEFAULT_PROGRAMS} unless told`,
     },
+    failures: { value: "N", help: `failures after which an engine is given up; ${DEFAULT_FAILURES} unless told` },
     lockstep: { value: "N", help: "no corpus; generated programs until so many BPF instructions were compared" },
   },
   examples: ["--arch x86-64", "--shard 3/8 --seed 7 --json", "--lockstep 10000000 --arch x86-64"],
@@ -68,6 +73,7 @@ function runMatrix(call: Call): number {
           shard,
           seed,
           programs,
+          stopAfter: args.number("failures", DEFAULT_FAILURES, { min: 1 }),
           ...(group === undefined ? {} : { groups: [group] }),
           progress: (share) => progress.update((done + share) / subjects.length),
         }),
@@ -149,7 +155,14 @@ function runLockstep(call: Call): number {
     let round = index;
     let failures: ConformanceReport["failures"] = [];
     while (total.instructions < wanted && total.failed === 0) {
-      const report = runConformance(subject, { cases: [], programs: ROUND, seed: first + ROUND * round, stopAfter: 1 });
+      const report = runConformance(subject, {
+        cases: [],
+        programs: ROUND,
+        inputs: INPUTS,
+        size: SIZES[round % SIZES.length]!,
+        seed: first + ROUND * round,
+        stopAfter: 1,
+      });
       for (const key of ["programs", "instructions", "boundaries", "failed"] as const)
         total[key] += report.lockstep[key];
       failures = report.failures;

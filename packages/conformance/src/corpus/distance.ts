@@ -229,7 +229,7 @@ function far(): readonly ConformanceCase[] {
       code.put("exit");
       store(code, 120_000);
       code.put("ja", 0, 0, -2);
-      code.words[2 * call + 1] = code.at - call - 1;
+      code.land(call);
       code.put("mov64_imm", 6, 0, 0, 9);
       code.put("mov64_reg", 0, 1);
       code.put("exit");
