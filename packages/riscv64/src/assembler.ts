@@ -123,7 +123,7 @@ export class Assembler extends CodeBuffer {
     this.branch(this.#nearCalls ? CALL_NEAR : CALL, 0, target);
   }
 
-  /** Jumps over an instruction of {@link liSize} bytes unless `rs` is 0; both are written here. */
+  /** `rd = imm` where `rs` is 0, by a branch over it; the immediate has 12 bits at most. */
   liIfZero(rs: number, rd: number, imm: number): void {
     const over = this.#c && fits6(imm) ? 2 : 4;
     if (this.#c && isPrime(rs)) emit.c_bnez(this, rs, 2 + over);
