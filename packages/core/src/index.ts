@@ -244,8 +244,8 @@ export { CodeBuffer, type CodeSink, type Label } from "./jit/code-buffer.ts";
 // jit/bits.ts
 export {
   type BitChunk,
-  type BitCount,
   type BitField,
+  type BitName,
   type BitNames,
   type BitNumbers,
   type BitOperands,

@@ -13,7 +13,7 @@ export interface Fields {
   readonly rt2: number;
   readonly rs: number;
   /** Bytes that `sf` chooses. */
-  readonly size: Width;
+  readonly size: 4 | 8;
   /** The immediate as the instruction means it: shifted, scaled, a bitmask, or the address it stands for. */
   readonly imm: bigint;
   /** Kind of shift, or extension as in the field `option`. */

@@ -2,24 +2,27 @@
 import { BpfError, invariant } from "../errors.ts";
 import type { CodeSink } from "./code-buffer.ts";
 
-type Name<T extends string> = T extends `${"0" | "1"}${string}` ? never : T extends `${infer N}[${string}` ? N : T;
+/** The name in one group of a pattern string; none in fixed bits. */
+export type BitName<T extends string> = T extends `${"0" | "1"}${string}`
+  ? never
+  : T extends `${infer N}[${string}`
+    ? N
+    : T;
+
 /** Names of the operands in a pattern string. */
-export type BitNames<P extends string> = P extends `${infer T} ${infer R}` ? Name<T> | BitNames<R> : Name<P>;
+export type BitNames<P extends string> = P extends `${infer T} ${infer R}` ? BitName<T> | BitNames<R> : BitName<P>;
 
 /** The operands a pattern string asks for: `"imm[11:0] rs1 000 rd 0010011"` gives `{ imm: number; rs1: number; rd: number }`. */
 export type BitOperands<P extends string> = { readonly [K in BitNames<P>]: number };
 
-/** {@link BitNumbers} with the names already `Seen` and the numbers `N` made for them. */
-export type BitCount<P extends string, Seen, N extends number[]> = P extends `${infer T} ${infer R}`
-  ? Name<T> extends Seen
-    ? BitCount<R, Seen, N>
-    : BitCount<R, Seen | Name<T>, [...N, number]>
-  : Name<P> extends Seen
+/** A number for every operand of a pattern string: `N` those for the names already `Seen`. */
+export type BitNumbers<P extends string, Seen = never, N extends number[] = []> = P extends `${infer T} ${infer R}`
+  ? BitName<T> extends Seen
+    ? BitNumbers<R, Seen, N>
+    : BitNumbers<R, Seen | BitName<T>, [...N, number]>
+  : BitName<P> extends Seen
     ? N
     : [...N, number];
-
-/** A number for every operand of a pattern string. */
-export type BitNumbers<P extends string> = BitCount<P, never, []>;
 
 /** What a name means in all patterns of a table. */
 export interface FieldSpec {
