@@ -9,6 +9,7 @@ import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
 import { compareCorpus } from "./corpus.mjs";
 import { compareFirewall } from "./firewall.mjs";
+import { comparePasses } from "./passes.mjs";
 import { comparePrograms } from "./programs.mjs";
 import { compareRows as compareRowsArm64 } from "./rows-arm64.mjs";
 import { compareRows as compareRowsRiscv64 } from "./rows-riscv64.mjs";
@@ -39,6 +40,7 @@ const parts = values.arch.split(",").flatMap((arch) => {
   return [
     ...(arch === "x86-64" ? [["the example", compareFirewall]] : []),
     [`generated programs, ${arch}`, () => comparePrograms(programs, seed, { backend, insertsZext })],
+    [`passes, ${arch}`, () => comparePasses(backend, { insertsZext })],
     [`the corpus, ${arch}`, () => compareCorpus(backend, stride)],
     [`rows of the ${arch} table`, () => compareRows({ runsPerRow, seed })],
   ];

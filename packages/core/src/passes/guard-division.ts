@@ -68,7 +68,7 @@ function signedGuard(list: PatchList, at: number): Guard {
       [],
     ];
   }
-  const skip = [...op("mov32_imm", { dst }), ...op("ja", { off: wide ? 1 : 3 })];
+  const skip = [...op("mov32_imm", { dst }), ...op("ja", { off: 1 })];
   return [
     [...next, ...op(jgt, { dst: AX, imm: 1, off: 3 }), ...op(jeq, { dst: AX, imm: 1, off: wide ? 3 : 4 }), ...skip],
     wide ? [] : [...op("ja", { off: 1 }), ...op("mov32_reg", { dst, src: dst })],
