@@ -69,7 +69,7 @@ const commands = {
   },
   test(args) {
     clearReports();
-    const code = status("turbo", ["run", "test", "--continue=always", ...selection(args)]);
+    const code = status("turbo", ["run", "test", "test:packed", "--continue=always", ...selection(args)]);
     const { failed } = printTotals("All packages: ");
     process.exit(code === 0 && failed > 0 ? 1 : code);
   },
@@ -104,6 +104,9 @@ const commands = {
   oracle(args) {
     if (process.env.BPFKIT_ORACLE) build();
     node("tools/oracle/run.mjs", args);
+  },
+  browser(args) {
+    node("tools/browser/run.mjs", args);
   },
   docs() {
     run("turbo", ["run", "docs", "--output-logs=new-only"]);
