@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { INSNS, type Op } from "../../src/isa/opcodes.ts";
-import { type Fields, type Meaning, SEMANTICS } from "../../src/isa/semantics.ts";
+import { type Fields, MAY_GOTO, type Meaning, SEMANTICS } from "../../src/isa/semantics.ts";
 import { Loaded } from "../../src/machine/loaded.ts";
 import type { BpfOps } from "../../src/machine/ops.ts";
 import { Run } from "../../src/machine/run.ts";
@@ -206,11 +206,11 @@ describe("jumps", () => {
 
   test("may_goto falls through and counts down until its counter is 0, then jumps", () => {
     covered.add("may_goto");
-    registers.registers[11] = 1n;
+    registers.registers[MAY_GOTO] = 1n;
     registers.execute("may_goto", { off: 2 });
-    expect([registers.target, registers.registers[11]]).toEqual([undefined, 0n]);
+    expect([registers.target, registers.registers[MAY_GOTO]]).toEqual([undefined, 0n]);
     registers.execute("may_goto", { off: 2 });
-    expect([registers.target, registers.registers[11]]).toEqual([3n, 0n]);
+    expect([registers.target, registers.registers[MAY_GOTO]]).toEqual([3n, 0n]);
   });
 });
 
