@@ -7,7 +7,7 @@ import { GROUPS, type Group } from "./group.ts";
 import { Companion, checkImage, type LawBreach } from "./laws.ts";
 import { Random } from "./random.ts";
 import type { ConformanceFailure, ConformanceReport } from "./report.ts";
-import { type CaseFailure, CaseRunner, trustedOf } from "./run-case.ts";
+import { type CaseFailure, CaseRunner, preservedBy, trustedOf } from "./run-case.ts";
 import { shrinkProgram } from "./shrink.ts";
 
 /** What to judge by. */
@@ -103,7 +103,8 @@ class Judge {
   }
 
   #runCases(cases: readonly ConformanceCase[], progress: (done: number) => void): void {
-    const runner = new CaseRunner(this.#engine);
+    const subject = this.#subject;
+    const runner = new CaseRunner(this.#engine, "arch" in subject ? preservedBy(subject) : []);
     for (const [done, one] of cases.entries()) {
       if (done % 64 === 0) progress(done);
       const counts = this.#groups.get(one.group) ?? { cases: 0, failed: 0 };

@@ -1,5 +1,14 @@
 // Runs cases of the corpus on one engine, and says what is wrong where something is.
-import { type Allocation, BpfError, type Engine, type Stop, tryTrust, type VerifiedProgram } from "@bpfkit/core";
+import {
+  type Allocation,
+  type Backend,
+  BpfError,
+  type Engine,
+  type Execution,
+  type Stop,
+  tryTrust,
+  type VerifiedProgram,
+} from "@bpfkit/core";
 import { Kernel, type LoadedProgram } from "@bpfkit/kernel";
 import type { CaseRun, ConformanceCase, Expectation } from "./case.ts";
 import { placeInTrials } from "./corpus/trials.ts";
@@ -22,11 +31,14 @@ const MIB = 1 << 20;
 export class CaseRunner {
   readonly engine: Engine;
   readonly #kernel: Kernel;
+  readonly #preserved: readonly number[];
   /** Memory that programs get, by size. */
   readonly #rooms = new Map<number, Allocation>();
 
-  constructor(engine: Engine) {
+  /** `preserved` are the BPF registers whose places belong to the caller of the program: it finds them as they were. */
+  constructor(engine: Engine, preserved: readonly number[] = []) {
     this.engine = engine;
+    this.#preserved = preserved;
     this.#kernel = new Kernel({ engine, memory: { sizes: { host: MIB, text: 32 * MIB, data: 8 * MIB } } });
     setUpKernel(this.#kernel);
   }
@@ -65,10 +77,26 @@ export class CaseRunner {
     const room = run.memory === undefined ? undefined : this.#room(run.memory);
     const stack = this.#kernel.stackOf(0);
     const args = run.args ?? (room === undefined ? [] : [room.address]);
-    const stop = loaded.executable.start({ args, stack }).run(budget);
-    const difference = compareStop(run.expect, stop);
+    const execution = loaded.executable.start({ args, stack });
+    const before = this.#preserved.map((register) => execution.register(register));
+    const stop = execution.run(budget);
+    const difference = compareStop(run.expect, stop) ?? this.#compareCaller(execution, stop, before);
     if (difference !== undefined || room === undefined) return difference;
     return compareMemory(run.expect, this.#kernel.memory.view(room.address, room.size));
+  }
+
+  #compareCaller(execution: Execution, stop: Stop, before: readonly bigint[]): Omit<CaseFailure, "run"> | undefined {
+    if (stop.kind !== "returned") return undefined;
+    for (const [i, register] of this.#preserved.entries()) {
+      const found = execution.register(register);
+      if (found === before[i]) continue;
+      return {
+        what: `the caller's register in the place of r${register}`,
+        expected: hex(before[i]!),
+        found: hex(found),
+      };
+    }
+    return undefined;
   }
 
   #room(bytes: Uint8Array): Allocation {
@@ -123,6 +151,11 @@ function stopText(stop: Stop): string {
 
 function hex(value: bigint): string {
   return `0x${value.toString(16)}`;
+}
+
+/** The BPF registers that live where the backend's calls change nothing. */
+export function preservedBy({ abi: { bpf, callerSaved } }: Backend): readonly number[] {
+  return bpf.flatMap((register, i) => (callerSaved.includes(register) ? [] : [i]));
 }
 
 /** The program as engines take it, for those who run a case in another way. */

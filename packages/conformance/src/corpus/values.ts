@@ -29,6 +29,11 @@ export const COUNTS: readonly number[] = [
   0, 1, 7, 8, 15, 16, 24, 31, 32, 33, 48, 62, 63, 64, 65, 95, 127, 128, 255, 256, -1,
 ];
 
+/** A quarter of a list, another one for each register. */
+export function quarterFor<T>(register: number, values: readonly T[]): readonly T[] {
+  return values.filter((_, i) => (i + register) % 4 === 0);
+}
+
 /** Registers full of edge values, another choice for each `seed`. */
 export function someRegisters(seed: number): bigint[] {
   const random = new Random(seed);
