@@ -13,7 +13,7 @@ import { XdpBuffer } from "./context/xdp.ts";
 
 /** One test run; the names are those of ebpf-go's `RunOptions`. */
 export interface RunOptions {
-  /** The packet, for xdp and socket_filter; the shortest one of zero bytes unless told. */
+  /** The packet, for xdp, sched_cls and socket_filter; the shortest one of zero bytes unless told. */
   readonly data?: Uint8Array;
   /** The context: `struct xdp_md` or `struct __sk_buff` as user space sees it, or the bytes of a syscall program's context. */
   readonly context?: Uint8Array;
