@@ -9,10 +9,7 @@ test.each([
   ["dis.txt", ["dis", "firewall.bpf.o", "-S", "-l", "-r", "--no-show-raw-insn"]],
   ["dis-kernel.txt", ["dis", "firewall.bpf.o", "--no-show-raw-insn", "--syntax", "kernel"]],
   ["jit-x86-64.lst", ["jit", "firewall.bpf.o", "-S", "--arch", "x86-64"]],
-  [
-    "patch.txt",
-    ["patch", "firewall.bpf.o", "--passes", "inline-array-lookup,zero-extend"],
-  ],
+  ["patch.txt", ["patch", "firewall.bpf.o", "--passes", "inline-array-lookup,zero-extend"]],
   ["run.txt", ["run", "firewall.bpf.o", "--pcap", "traffic.pcap", "--maps", "rules.json", "--engine", "x86-64"]],
   ["demo.txt", ["demo", "."]],
 ])("%s", async (file, argv) => {
