@@ -1,5 +1,5 @@
 // The suite as vitest tests: one line in each backend's test folder.
-import type { Backend, BackendParts, CodeBuffer } from "@bpfkit/core";
+import type { Backend, BackendParts, CodeBuffer, CompileOptions } from "@bpfkit/core";
 import { describe, expect, test } from "vitest";
 import type { ConformanceCase } from "./case.ts";
 import { type ConformanceOptions, runConformance } from "./conformance.ts";
@@ -39,6 +39,15 @@ export function describeBackend(backend: Backend, options: ConformanceOptions = 
       });
     });
 
+    const others = othersOf(backend);
+    if (others.length > 0) {
+      test.each(others)("gives the same results with %s", { timeout: TIMEOUT }, (_, compile) => {
+        expectPassed(
+          runConformance(backend, { ...rest, compile, shard: { index: 0, count: PART }, programs: 20 * PART }),
+        );
+      });
+    }
+
     test("runs generated programs as the interpreter does, at every boundary", { timeout: TIMEOUT }, () => {
       const report = runConformance(backend, { ...rest, cases: [] });
       expectPassed(report);
@@ -57,6 +66,20 @@ function likelyFirst(near: readonly string[] | undefined): readonly ConformanceC
 function expectPassed({ groups, lockstep, failures }: ConformanceReport): void {
   const failed = Object.values(groups).reduce((sum, group) => sum + group.failed, 0) + lockstep.failed;
   if (failed > 0) expect.fail(`${failed} failed\n\n${failures.map(formatFailure).join("\n\n")}`);
+}
+
+/** One case in so many runs with every other choice of features and layout. */
+const PART = 8;
+
+/** Each choice that a backend offers, made the other way. */
+function othersOf({ capabilities }: Backend): readonly (readonly [name: string, options: CompileOptions])[] {
+  return (["features", "layout"] as const).flatMap((what) =>
+    Object.entries(capabilities[what]).flatMap(([key, value]) =>
+      typeof value === "boolean"
+        ? [[`${value ? "no " : ""}${key}`, { [what]: { [key]: !value } } as CompileOptions] as const]
+        : [],
+    ),
+  );
 }
 
 /** Together, on a slow machine. */
