@@ -97,16 +97,26 @@ class Loaded<R extends string> implements Executable {
     }
     this.functions = functions;
     this.#text = memory.allocate("text", image.code.length, `${name} (${backend.arch})`, Access.READ | Access.EXECUTE);
-    this.#entries = memory.allocate("host", ENTRY * (functions.length + 1), `host functions of ${name}`, Access.HOST);
     this.imageAddress = this.#text.address;
+    try {
+      this.#entries = memory.allocate("host", ENTRY * (functions.length + 1), `host functions of ${name}`, Access.HOST);
+    } catch (error) {
+      memory.free(this.#text);
+      throw error;
+    }
     this.returnAddress = this.#entries.address;
     let next = 0;
-    const code = backend.link(image, this.imageAddress, (symbol) => {
-      const value = addresses[next++]!;
-      if (symbol.kind === "subprog") return this.subprogAddress(symbol.index);
-      return isFunction(symbol) ? this.returnAddress + BigInt(ENTRY) * (value + 1n) : value;
-    });
-    memory.write(this.imageAddress, code);
+    try {
+      const code = backend.link(image, this.imageAddress, (symbol) => {
+        const value = addresses[next++]!;
+        if (symbol.kind === "subprog") return this.subprogAddress(symbol.index);
+        return isFunction(symbol) ? this.returnAddress + BigInt(ENTRY) * (value + 1n) : value;
+      });
+      memory.write(this.imageAddress, code);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
   }
 
   subprogAddress(index: number): bigint {

@@ -152,7 +152,7 @@ export class PatchList implements Iterable<number> {
     return (this.word(at) >>> 12) & 0xf;
   }
 
-  /** Signed 16-bit offset; of a jump as written, which {@link target} reads. */
+  /** Signed 16-bit offset; of a jump as written, which `target()` reads. */
   off(at: number): number {
     return this.word(at) >> 16;
   }
@@ -300,7 +300,7 @@ export class PatchList implements Iterable<number> {
   }
 
   /**
-   * Makes a jump, a call or a two-slot load of a subprogram's address go to a node, whatever its field says; what {@link target} gave
+   * Makes a jump, a call or a two-slot load of a subprogram's address go to a node, whatever its field says; what `target()` gave
    * for another jump is good, too. Calls and addresses need an original slot, where a subprogram begins.
    *
    * @throws {BpfError} `argument` when `at` does not point at code or there is no node `target`

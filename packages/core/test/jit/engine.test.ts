@@ -297,6 +297,28 @@ describe.each(LINKS)("code that returns through the %s", (link) => {
     expect(memory.hash()).toBe(before);
   });
 
+  test("leaves nothing allocated when its code cannot be linked or has no room for its entry points", () => {
+    const unlinkable = {
+      ...toy(link),
+      link: (): Uint8Array => {
+        throw new BpfError("out-of-range", "a distance");
+      },
+    };
+    const host: Host = {
+      memory: new Memory({ sizes: { host: 64 << 10 } }),
+      address: () => 0n,
+      function: () => () => 0n,
+    };
+    const program = trust(assemble("call 1\nexit"));
+    const isText = (): boolean => host.memory.accessAt(host.memory.base + BigInt((64 << 10) + 64)) !== 0;
+    expect(() => jit(unlinkable).load(program, host)).toThrow("a distance");
+    expect(isText()).toBe(false);
+    host.memory.allocate("host", 65_300, "nearly everything");
+    const larger = trust(assemble("call 1\ncall 2\ncall 3\nexit"));
+    expect(() => jit(toy(link)).load(larger, host)).toThrow("no room");
+    expect(isText()).toBe(false);
+  });
+
   test("keeps the registers of a finished run when another one starts", () => {
     const { start } = world(link, "r0 = r1\nexit");
     const first = start(1n);
