@@ -25,7 +25,7 @@ export const guestOf = (arch) => (arch === "x86-64" ? "x86_64" : arch);
 
 const BPF_F_SLEEPABLE = 1 << 4;
 
-/** A case that loads `program`. Its maps are created in the guest; `sources` gives what they hold at the start. */
+/** A case that loads `program`. Its maps are created in the guest, with what they hold at the start; `rest` adds to the case or replaces parts of it. */
 export function caseOf(program, rest = {}) {
   return {
     name: program.name,

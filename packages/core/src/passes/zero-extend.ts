@@ -1,4 +1,4 @@
-// Pass: clears the upper halves of registers in plain sight, for machines that do not do it by themselves (riscv64).
+// Pass: clears the upper halves of registers in plain sight, for machines that do not do it by themselves.
 import { Fact } from "../analysis/facts.ts";
 import type { PatchList } from "../patch/list.ts";
 import { writesHalf } from "../patch/metadata.ts";
