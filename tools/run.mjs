@@ -90,7 +90,8 @@ const commands = {
   },
   golden(args) {
     for (const pkg of workspacePackages()) {
-      const update = (...what) => run("vitest", ["run", "-u", ...what, ...args], { cwd: pkg.dir });
+      // -u stands last: it would take a word behind it for its value, and update the snapshots of all tests.
+      const update = (...what) => run("vitest", ["run", ...what, ...args, "-u"], { cwd: pkg.dir });
       if (hasTests(pkg, "golden")) update("golden");
       // Of the suite, only the listings that all backends share.
       if (hasTests(pkg, "conformance") && pkg.dir.includes("packages"))
