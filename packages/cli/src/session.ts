@@ -126,6 +126,13 @@ function lockstepSession(
           },
         );
       }
+      if (result.programFault !== undefined) {
+        const { at, detail } = result.programFault;
+        throw new BpfError("divergence", `the program is wrong: ${detail}`, {
+          insn: at,
+          hint: "machine code goes on where the interpreter traps, and a verifier would not have let the program in",
+        });
+      }
       return [result.reference, result.subject];
     },
   };

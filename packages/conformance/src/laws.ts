@@ -73,15 +73,22 @@ export class Companion {
     return undefined;
   }
 
-  #breachOf({ difference, undefinedUse }: LockstepResult, trusted: VerifiedProgram): LawBreach | undefined {
+  #breachOf(
+    { difference, undefinedUse, programFault }: LockstepResult,
+    trusted: VerifiedProgram,
+  ): LawBreach | undefined {
     if (difference !== undefined) {
       const { what, reference, subject, listing } = difference;
       return { what, expected: reference, found: subject, listing: `${listing}\n\n${this.listings(trusted)}` };
     }
-    if (undefinedUse === undefined) return undefined;
-    const what = `an undefined value decides at ${undefinedUse.at}`;
-    const listing = formatProgram(trusted.program);
-    return { what, expected: "only defined values", found: undefinedUse.what, listing };
+    const wrong = (what: string, expected: string, found: string): LawBreach => {
+      return { what, expected, found, listing: formatProgram(trusted.program) };
+    };
+    if (undefinedUse !== undefined)
+      return wrong(`an undefined value decides at ${undefinedUse.at}`, "only defined values", undefinedUse.what);
+    if (programFault !== undefined)
+      return wrong(`the program is wrong at ${programFault.at}`, "it keeps to its frames", programFault.detail);
+    return undefined;
   }
 
   /** The program, and its machine code where there is any. */

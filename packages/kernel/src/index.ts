@@ -27,5 +27,8 @@ export {
   type LockstepResult,
 } from "./lockstep.ts";
 
+// lockstep-fault.ts
+export type { ProgramFault } from "./lockstep-fault.ts";
+
 // lockstep-pair.ts
 export type { Difference } from "./lockstep-pair.ts";

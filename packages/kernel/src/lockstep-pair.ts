@@ -6,6 +6,7 @@ import {
   type Line,
   type LiveFrame,
   opAt,
+  type StackSpace,
   type Stop,
   type TrackedExecution,
   type Trap,
@@ -14,6 +15,7 @@ import {
   WriteJournal,
 } from "@bpfkit/core";
 import type { Kernel } from "./kernel.ts";
+import { type ProgramFault, programFaultOf } from "./lockstep-fault.ts";
 import { type Finding, findingText, type Moment } from "./lockstep-report.ts";
 import type { LiveMap } from "./maps/map.ts";
 import type { LoadedProgram, ProgramRun, RunOptions } from "./program.ts";
@@ -43,6 +45,8 @@ type Disassemble = ((code: Uint8Array, address?: bigint) => Iterable<Line>) | un
 const STEP_BUDGET = 1_000_000;
 /** Opcode of the exit instruction. */
 const EXIT = 0x95;
+/** Kinds of instructions whose own traps are the host's: the end of a callback is where a helper goes on. */
+const HOST_KINDS: ReadonlySet<string> = new Set(["callHelper", "callKfunc", "exit"]);
 
 /** One run in both kernels, from its start to its end. */
 export class Pair {
@@ -50,12 +54,14 @@ export class Pair {
   readonly reference: ProgramRun;
   boundaries = 0;
   undefinedUse: UndefinedUse | undefined;
+  programFault: ProgramFault | undefined;
   readonly #lockstep: Kernels;
   readonly #program: VerifiedProgram;
   readonly #loaded: LoadedProgram;
   readonly #tracked: TrackedExecution;
   /** Where instructions begin in the subject's code; undefined when it has none and places are slots. */
   readonly #offsets: Uint32Array | undefined;
+  readonly #stack: StackSpace;
   readonly #stackLow: number;
   readonly #stackHigh: number;
   readonly #written: { readonly reference: WriteJournal; readonly subject: WriteJournal };
@@ -84,9 +90,9 @@ export class Pair {
     }
     this.#tracked = this.reference.execution as TrackedExecution;
     const { memory } = lockstep.subject;
-    const { low, high } = lockstep.subject.stackOf(options.cpu ?? 0);
-    this.#stackLow = Number(low - memory.base);
-    this.#stackHigh = Number(high - memory.base);
+    this.#stack = lockstep.subject.stackOf(options.cpu ?? 0);
+    this.#stackLow = Number(this.#stack.low - memory.base);
+    this.#stackHigh = Number(this.#stack.high - memory.base);
     this.#written = { reference: new WriteJournal(), subject: new WriteJournal() };
     memory.journal = this.#written.subject;
     lockstep.reference.memory.journal = this.#written.reference;
@@ -265,14 +271,29 @@ export class Pair {
   #compareEnds(subject: Stop | undefined, reference: Stop | undefined): Finding | undefined {
     const [expected, found] = [stopText(reference, this.reference.at), stopText(subject, this.subject.at)];
     const finding: Finding = { what: "stop", reference: expected, subject: found };
+    if (reference?.kind === "trap" && !(subject?.kind === "trap" && this.#sameTrap(subject, reference)))
+      return this.#judgeTrap(subject, reference, finding);
     if (subject?.kind !== reference?.kind || subject === undefined || reference === undefined) return finding;
     if (subject.kind === "returned" && reference.kind === "returned") {
       const differing = (subject.value ^ reference.value) & this.#tracked.definedMask(0);
       if (differing !== 0n)
         return { what: "r0 at the end", reference: hex(reference.value), subject: hex(subject.value) };
     }
-    if (subject.kind === "trap" && reference.kind === "trap" && !this.#sameTrap(subject, reference)) return finding;
     return this.#compareWrites() ?? this.#compareState();
+  }
+
+  /**
+   * A trap of the reference alone is a difference, unless the program is to blame. Then the subject's own way on is as good as any:
+   * behind an access or a call, with nothing else written; only where the host came in, it may have done and met more.
+   */
+  #judgeTrap(subject: Stop | undefined, reference: Trap, finding: Finding): Finding | undefined {
+    const fault = programFaultOf(reference, this.#tracked.frames(), this.#stack);
+    if (fault === undefined) return finding;
+    const byHost = HOST_KINDS.has(kindOf(opAt(this.#program.program.insns, fault.at)));
+    if (subject !== undefined && !(byHost && subject.kind === "trap")) return finding;
+    const wrong = byHost ? undefined : this.#compareWrites();
+    if (wrong === undefined) this.programFault = fault;
+    return wrong;
   }
 
   #sameTrap(subject: Trap, reference: Trap): boolean {

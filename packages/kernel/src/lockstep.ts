@@ -10,6 +10,7 @@ import {
 } from "@bpfkit/core";
 import { hex } from "./guest.ts";
 import { Kernel, type KernelOptions } from "./kernel.ts";
+import type { ProgramFault } from "./lockstep-fault.ts";
 import { type Difference, Pair, sameBytes } from "./lockstep-pair.ts";
 import type { LoadedProgram, RunOptions, RunResult } from "./program.ts";
 
@@ -41,6 +42,8 @@ export interface LockstepResult extends LockstepCounts {
   readonly difference: Difference | undefined;
   /** Where the program let an undefined value decide; the comparison ends there, and so do both runs. */
   readonly undefinedUse: UndefinedUse | undefined;
+  /** What the program did that no verified program does, where only the reference sees it; the comparison ends there, too. */
+  readonly programFault: ProgramFault | undefined;
   readonly subject: RunResult;
   readonly reference: RunResult;
 }
@@ -162,6 +165,7 @@ export class LockstepProgram {
         equal: finding === undefined,
         difference: finding && pair.explain(finding, this.#disassemble),
         undefinedUse: pair.undefinedUse,
+        programFault: pair.programFault,
         subject: pair.subject.result,
         reference: pair.reference.result,
         boundaries: pair.boundaries,

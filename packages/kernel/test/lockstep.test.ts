@@ -1,7 +1,7 @@
 import { type AssembleOptions, assemble, type Engine, interpreter, type Line, trust } from "@bpfkit/core";
 import { Lockstep, type LockstepResult, type RunOptions } from "@bpfkit/kernel";
 import { describe, expect, test } from "vitest";
-import { compiled, faulty } from "./support/engines.ts";
+import { compiled, faulty, unguarded } from "./support/engines.ts";
 import { ARRAY, HASH, LRU_HASH, le32, le64, mapSpec } from "./support/scripted.ts";
 
 const COUNTING = `
@@ -153,6 +153,55 @@ describe("two engines that agree", () => {
     expect(pair.compareMaps()).toBeUndefined();
     expect([...pair.subject.map("m").entries()].length).toBe(4);
     expect(pair.counts.boundaries).toBeGreaterThan(400);
+  });
+});
+
+describe("a program that leaves the stack of its live frames", () => {
+  const DANGLING = "call f\n*(u8 *)(r0 + 0) = 1\nexit\nf:\nr0 = r10\nr0 += -8\n*(u64 *)(r10 - 8) = 1\nexit";
+
+  test.each([
+    ["with a store", "call f\nexit\nf:\n*(u32 *)(r10 + 8) = 1\nr0 = 0\nexit", 2, "store of 4 bytes at r10 + 8"],
+    ["with a load", "r1 = r10\nr1 += -512\nr0 = *(u64 *)(r1 - 8)\nexit", 2, "load of 8 bytes at r10 - 520"],
+    ["with a pointer into a frame that ended", DANGLING, 1, "store of 1 bytes at r10 - 520"],
+    [
+      "with what it gives a helper",
+      "r1 = map[idx:0]\nr2 = r10\nr2 += -516\ncall map_lookup_elem\nexit",
+      4,
+      "load of 4 bytes at r10 - 516",
+    ],
+  ])("%s is told from an engine that is wrong", (_what, text, at, detail) => {
+    const { equal, difference, programFault, reference } = lockstep(text, unguarded(), { maps });
+    expect(difference?.listing).toBeUndefined();
+    expect(equal).toBe(true);
+    expect(programFault).toEqual({ at, what: "stack", detail: `${detail}, which is in no live frame` });
+    expect(reference.stop).toMatchObject({ kind: "trap" });
+  });
+
+  const LEAVING = "r6 = r1\nr1 = r10\nr1 += -600\n*(u32 *)(r1 + 0) = 1\nr0 = 0\nexit";
+
+  test.each([
+    ["that traps there", faulty(3, "*(u32 *)(r0 + 0) = 1", unguarded())],
+    ["that writes somewhere else besides", faulty(3, "*(u32 *)(r6 + 0) = 1", unguarded())],
+    ["that returns from there", faulty(3, "exit", unguarded())],
+  ])("does not hide an engine %s", (_what, engine) => {
+    const { equal, difference, programFault } = lockstep(LEAVING, engine, counting);
+    expect({ equal, programFault, at: difference?.at }).toEqual({ equal: false, programFault: undefined, at: 3 });
+  });
+
+  test("is not what an engine makes of it whose frames overlap", () => {
+    const text = "*(u64 *)(r10 - 8) = 7\ncall f\nr0 = *(u64 *)(r10 - 8)\nexit\nf:\n*(u64 *)(r10 - 8) = 7\nr0 = 0\nexit";
+    expect(lockstep(text, unguarded(16n))).toMatchObject({ equal: true, programFault: undefined });
+    expect(lockstep(text, unguarded(0n))).toMatchObject({ equal: false, programFault: undefined });
+  });
+
+  test("traps in every engine where it leaves the stack altogether", () => {
+    const text = "r1 = r10\nr1 += 16\n*(u64 *)(r1 + 0) = 1\nr0 = 0\nexit";
+    const { equal, programFault, subject } = lockstep(text, unguarded());
+    expect({ equal, programFault, stop: subject.stop.kind }).toEqual({
+      equal: true,
+      programFault: undefined,
+      stop: "trap",
+    });
   });
 });
 

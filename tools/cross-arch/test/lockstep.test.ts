@@ -132,7 +132,8 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   function differ(lockstep: Lockstep, program: Program, options: RunOptions): string | undefined {
     const loaded = lockstep.load(trust(program));
     try {
-      const { difference, undefinedUse } = loaded.run({ budget: 100_000, ...options });
+      const { difference, undefinedUse, programFault } = loaded.run({ budget: 100_000, ...options });
+      if (programFault !== undefined) return `${programFault.detail} at ${programFault.at}\n${formatProgram(program)}`;
       if (undefinedUse !== undefined)
         return `an undefined value decides at ${undefinedUse.at}\n${formatProgram(program)}`;
       return difference && `${difference.listing}\n\n${formatProgram(program)}`;

@@ -81,12 +81,16 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))(
       for (let seed = 1; seed <= PROGRAMS; seed++) {
         const program = patch(trust(generatedProgram(seed)), passes(seed));
         const loaded = lockstep.load(program);
-        const { difference, undefinedUse } = loaded.run({ context: generatedInput(seed), budget: BUDGET });
+        const { difference, undefinedUse, programFault } = loaded.run({
+          context: generatedInput(seed),
+          budget: BUDGET,
+        });
         loaded.release();
         if (undefinedUse !== undefined)
           expect.fail(
             `seed ${seed}: an undefined value decides at ${undefinedUse.at}\n${formatProgram(program.program)}`,
           );
+        expect(programFault).toBeUndefined();
         if (difference !== undefined) expect.fail(`seed ${seed}: ${difference.what}\n${difference.listing}`);
       }
     });

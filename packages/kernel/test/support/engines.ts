@@ -1,5 +1,6 @@
 // Engines for lockstep: one that looks like compiled code, and one that gets an instruction wrong.
 import {
+  Access,
   assemble,
   type Engine,
   type Execution,
@@ -63,6 +64,38 @@ function frames({ structure }: VerifiedProgram, { stack }: StartOptions): () => 
     next = base - BigInt(Math.max(...structure.subprogs.map(({ stackDepth }) => stackDepth)) + 96);
     next &= -16n;
     return base;
+  };
+}
+
+/**
+ * The interpreter with its whole stack open, as machine code has it: no frame begins or ends. Each frame is `distance` bytes below the
+ * one before; right only for programs that never return to call again.
+ */
+export function unguarded(distance = 512n): Engine {
+  return {
+    name: "unguarded",
+    load(program, host, options) {
+      const inner = interpreter.load(program, host, options);
+      return {
+        subprogAddress: (index) => inner.subprogAddress(index),
+        release: () => inner.release(),
+        start(start) {
+          const { low, high } = start.stack;
+          let next = high;
+          const frameAddress = (): bigint => {
+            next -= distance;
+            return next + distance;
+          };
+          const execution = inner.start({ ...start, frameAddress });
+          const step = execution.step.bind(execution);
+          execution.step = (budget) => {
+            if (execution.at >= 0) host.memory.protect(low, Number(high - low), Access.READ | Access.WRITE);
+            return step(budget);
+          };
+          return execution;
+        },
+      };
+    },
   };
 }
 
