@@ -233,10 +233,21 @@ export type {
 } from "./machine/engine.ts";
 
 // jit/image.ts
-export type { FrameSlot, Image, ImageSubprog, PatchSite, Relocation } from "./jit/image.ts";
+export type { FrameSlot, Image, ImageSubprog, PatchSite, PokeDescriptor, Relocation } from "./jit/image.ts";
 
 // jit/backend.ts
-export type { Abi, Backend, Capabilities, CompileOptions, Cpu, CpuStop, Line, Settings } from "./jit/backend.ts";
+export type {
+  Abi,
+  Backend,
+  Capabilities,
+  CompileOptions,
+  Cpu,
+  CpuCounts,
+  CpuOptions,
+  CpuStop,
+  Line,
+  Settings,
+} from "./jit/backend.ts";
 
 // jit/code-buffer.ts
 export { CodeBuffer, type CodeSink, type Label } from "./jit/code-buffer.ts";
@@ -298,6 +309,25 @@ export {
 
 // jit/listing.ts
 export { formatListing, type ListingNotes, notesOf } from "./jit/listing.ts";
+
+// jit/poke.ts
+export type { PokePhase, PokePlan, SiteState, TextSite } from "./jit/poke.ts";
+
+// jit/tail-call-schemes.ts
+export {
+  type CounterCode,
+  type CounterEdge,
+  type CounterPlace,
+  TAIL_CALL_SCHEMES,
+  type TailCallScheme,
+  type TailCallSchemeName,
+} from "./jit/tail-call-schemes.ts";
+
+// machine/prog-array.ts
+export { MAX_TAIL_CALLS, PROG, PROG_ARRAY, tailCallTarget } from "./machine/prog-array.ts";
+
+// analysis/tail-calls.ts
+export { checkTailCalls, type TailCallSite, tailCallsOf } from "./analysis/tail-calls.ts";
 
 // machine/cpu.ts
 export { type CpuParts, type DecodedInsn, EmulatedCpu } from "./machine/cpu.ts";

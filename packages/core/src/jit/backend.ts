@@ -5,6 +5,8 @@ import type { Memory } from "../machine/memory.ts";
 import type { Trap } from "../machine/stop.ts";
 import type { VerifiedProgram } from "../program.ts";
 import type { Image } from "./image.ts";
+import type { PokePlan, SiteState, TextSite } from "./poke.ts";
+import type { TailCallSchemeName } from "./tail-call-schemes.ts";
 
 /** Choices of code layout and CPU features, as data that the backend declares and core does not look into. */
 export type Settings = Readonly<Record<string, boolean | number | string>>;
@@ -18,10 +20,15 @@ export interface CompileOptions {
 
 /** What a backend can be asked for, with defaults. */
 export interface Capabilities {
-  /** Entry hardening and the like; the defaults are what Linux 7.2 shows. */
+  /**
+   * Entry hardening and the like; the defaults are what Linux 7.2 shows. Every backend has `tailCalls`, one of `tailCallSchemes`, and
+   * `directTailCalls`: whether tail calls whose array and slot are known become jumps that are rewritten when the slot changes.
+   */
   readonly layout: Settings;
   /** Optional CPU features that the code may use. */
   readonly features: Settings;
+  /** The ways of counting tail calls that it has, the kernel's own first. */
+  readonly tailCallSchemes: readonly TailCallSchemeName[];
 }
 
 /** How values enter and leave code, as data: enough to call it, to be called by it and to read BPF registers at a boundary. */
@@ -51,6 +58,22 @@ export interface Line {
 /** Why a CPU stopped: its budget, a fetch at a host entry point (`pc` is there), or a trap. */
 export type CpuStop = { readonly kind: "budget" } | { readonly kind: "host"; readonly address: bigint } | Trap;
 
+/** What a CPU that counts has done. */
+export interface CpuCounts {
+  readonly loads: number;
+  readonly stores: number;
+  /** Jumps, calls, returns and conditional branches, taken or not. */
+  readonly branches: number;
+  /** The lowest value that the stack pointer has had; undefined before it had any. */
+  readonly lowestStack: bigint | undefined;
+}
+
+/** How to make a CPU. */
+export interface CpuOptions {
+  /** Keep {@link CpuCounts}; slower. */
+  readonly counting?: boolean;
+}
+
 /** An emulated CPU over guest memory. */
 export interface Cpu<R extends string = string> {
   pc: bigint;
@@ -58,11 +81,13 @@ export interface Cpu<R extends string = string> {
   set(register: R, value: bigint): void;
   /**
    * Runs at most `budget` instructions. When `stopAt` is given, also stops (as `budget`) before an instruction other than the first
-   * whose address minus `stopAt.base` has a nonzero entry in `stopAt.marks`.
+   * whose address minus `stopAt.base` has a nonzero entry in `stopAt.marks`, or none.
    */
   run(budget: number, stopAt?: { readonly base: bigint; readonly marks: Uint8Array }): CpuStop;
   /** Instructions executed since it was made. */
   readonly executed: number;
+  /** Counts since it was made, where it was made to count. */
+  readonly counts: CpuCounts | undefined;
 }
 
 /** One architecture: pure functions from programs to code, and a CPU to run the code on. */
@@ -76,5 +101,11 @@ export interface Backend<R extends string = string> {
   link(image: Image, address: bigint, resolve: (symbol: SymbolRef) => bigint): Uint8Array;
   /** Decodes code into listing lines; never throws. */
   disassemble(code: Uint8Array, address?: bigint): Iterable<Line>;
-  createCpu(memory: Memory): Cpu<R>;
+  /**
+   * How to rewrite a patch site. What is there now has to be what `from` says. Pure.
+   *
+   * @throws {BpfError} `out-of-range` when a target is too far for the site, `argument` when the site is too small for such a state
+   */
+  poke(site: TextSite, from: SiteState, to: SiteState): PokePlan;
+  createCpu(memory: Memory, options?: CpuOptions): Cpu<R>;
 }

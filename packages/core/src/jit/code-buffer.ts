@@ -1,6 +1,7 @@
 // Where backends write machine code: a growing byte array beside columns of labels, branches, relocations and patch sites.
 import type { Symbol as SymbolRef } from "../machine/engine.ts";
 import type { PatchSite } from "./image.ts";
+import type { CounterEdge } from "./tail-call-schemes.ts";
 
 /** What an encoder writes into: `ensure` makes room for `n` more bytes, then it fills `bytes` from `length` and raises `length`. */
 export interface CodeSink {
@@ -46,6 +47,14 @@ export class CodeBuffer implements CodeSink {
   readonly siteStart: Label[] = [];
   readonly sites: Omit<PatchSite, "offset">[] = [];
 
+  /** Per stretch of code that is there for the counter of tail calls: where it begins and ends, and the edge it serves. */
+  readonly counterStart: Label[] = [];
+  readonly counterEnd: Label[] = [];
+  readonly counterEdge: CounterEdge[] = [];
+
+  /** Where tail calls enter the main program; -1 until {@link land}. */
+  landing: Label = -1;
+
   /** Empties the buffer and makes labels 0 to `labels` - 1, unbound. */
   reset(labels: number): void {
     this.length = 0;
@@ -62,6 +71,10 @@ export class CodeBuffer implements CodeSink {
     this.relocationSymbol.length = 0;
     this.siteStart.length = 0;
     this.sites.length = 0;
+    this.counterStart.length = 0;
+    this.counterEnd.length = 0;
+    this.counterEdge.length = 0;
+    this.landing = -1;
   }
 
   ensure(n: number): void {
@@ -128,9 +141,23 @@ export class CodeBuffer implements CodeSink {
   }
 
   /** Records that the next `size` bytes may be rewritten while the code is live. */
-  site(kind: PatchSite["kind"], size: number, subprog: number): void {
+  site(kind: PatchSite["kind"], size: number, subprog: number, insn?: number): void {
     this.siteStart.push(this.here());
-    this.sites.push({ kind, size, subprog });
+    this.sites.push({ kind, size, subprog, ...(insn === undefined ? {} : { insn }) });
+  }
+
+  /** Records that everything since `from` is there for the counter of tail calls; nothing where that is no code. */
+  forCounter(edge: CounterEdge, from: Label): void {
+    const isEmpty = this.labelOffset[from] === this.length && this.labelBranch[from] === this.branchCount;
+    if (isEmpty) return;
+    this.counterStart.push(from);
+    this.counterEnd.push(this.here());
+    this.counterEdge.push(edge);
+  }
+
+  /** Tail calls enter the main program here. */
+  land(): void {
+    this.landing = this.here();
   }
 }
 

@@ -1,21 +1,30 @@
 // Makes a backend out of its parts: dispatch from packed words to lowerings, labels, relaxation, line tables and the image.
 import { type InsnFacts, NO_FACTS } from "../analysis/facts.ts";
 import type { Structure, SubprogInfo } from "../analysis/structure.ts";
+import { checkTailCalls, type TailCallSite, tailCallsOf } from "../analysis/tail-calls.ts";
 import { BpfError, invariant } from "../errors.ts";
 import { KINDS, kindOf, OPS, opAt } from "../isa/decode.ts";
 import type { Insns } from "../isa/insns.ts";
 import { INSNS, type InsnKind } from "../isa/opcodes.ts";
 import type { Symbol as SymbolRef } from "../machine/engine.ts";
 import type { Memory } from "../machine/memory.ts";
+import { blindConstants } from "../passes/blind-constants.ts";
 import type { Program, VerifiedProgram } from "../program.ts";
-import type { Abi, Backend, Capabilities, CompileOptions, Cpu, Line, Settings } from "./backend.ts";
+import type { Abi, Backend, Capabilities, CompileOptions, Cpu, CpuOptions, Line, Settings } from "./backend.ts";
 import type { CodeBuffer, Label } from "./code-buffer.ts";
 import { type Frame, frameOf } from "./frame.ts";
-import type { FrameSlot, Image, ImageSubprog, Relocation } from "./image.ts";
+import type { FrameSlot, Image, ImageSubprog, PatchSite, PokeDescriptor, Relocation } from "./image.ts";
+import type { PokePlan, SiteState, TextSite } from "./poke.ts";
 import { type BranchForm, type BranchWriter, branchForms, emitCode, positionOf, relax } from "./relax.ts";
+import {
+  type CounterPlace,
+  TAIL_CALL_SCHEMES,
+  type TailCallScheme,
+  type TailCallSchemeName,
+} from "./tail-call-schemes.ts";
 
 /** Kinds no backend lowers yet; `compile` refuses them by name. */
-export const UNSUPPORTED_KINDS = ["addrSpaceCast", "gotox", "tailCall", "callx"] as const;
+export const UNSUPPORTED_KINDS = ["addrSpaceCast", "gotox", "callx"] as const;
 
 /** The kinds a backend lowers. */
 export type LoweredKind = Exclude<InsnKind, (typeof UNSUPPORTED_KINDS)[number]>;
@@ -38,6 +47,10 @@ export interface LowerContext<A> {
   /** Settings as asked for, with the backend's defaults. */
   readonly layout: Settings;
   readonly features: Settings;
+  /** How tail calls are counted. */
+  readonly scheme: TailCallScheme;
+  /** Bytes behind a program's entry at which tail calls enter it. */
+  readonly landing: number;
   /** The subprogram that holds the instruction: index, shape, frame. */
   readonly subprog: number;
   readonly info: SubprogInfo;
@@ -48,6 +61,8 @@ export interface LowerContext<A> {
   label(slot: number): Label;
   /** The entry of a subprogram. */
   entry(subprog: number): Label;
+  /** The tail call at a slot is to be direct: a `bypass` and a `target` that others rewrite. */
+  isDirect(slot: number): boolean;
   /**
    * Makes this instruction's code, of one slot, and the next one's a unit with one boundary: between them registers do not hold what BPF
    * says. The next instruction must not be jumped to.
@@ -64,17 +79,24 @@ export interface BackendParts<R extends string, A extends CodeBuffer> {
   readonly capabilities: Capabilities;
   readonly assembler: () => A;
   readonly lowering: Lowering<A>;
-  /** Everything from a subprogram's entry to its first instruction. */
+  /** Everything from a subprogram's entry to its first instruction. The main program's has to `land()`. */
   readonly prologue: (a: A, context: LowerContext<A>) => void;
+  /** The frame of a subprogram, where it is not what the subprogram itself needs. */
+  readonly frame?: (frame: Frame, info: SubprogInfo, layout: Settings) => Frame;
   /** The parts of a frame relative to the frame register, for listings. */
-  readonly frameSlots: (frame: Frame) => readonly FrameSlot[];
+  readonly frameSlots: (context: LowerContext<A>) => readonly FrameSlot[];
+  /** Bytes behind a program's entry at which its prologue lands tail calls. */
+  readonly landing: (layout: Settings, features: Settings) => number;
+  /** Where the body of a subprogram, from which a tail call can be reached, finds the count. */
+  readonly counterPlace: (context: LowerContext<A>) => CounterPlace;
   /** Branch forms; lowerings name them by index. */
   readonly branches: readonly BranchForm[];
   readonly writeBranch: BranchWriter;
   /** Writes the field of a relocation at `offset`, given where the code lies and what the symbol stands for. @throws {BpfError} `out-of-range` */
   readonly relocate: (code: Uint8Array, offset: number, kind: string, address: bigint, value: bigint) => void;
   readonly disassemble: (code: Uint8Array, address?: bigint) => Iterable<Line>;
-  readonly createCpu: (memory: Memory) => Cpu<R>;
+  readonly poke: (site: TextSite, from: SiteState, to: SiteState) => PokePlan;
+  readonly createCpu: (memory: Memory, options?: CpuOptions) => Cpu<R>;
 }
 
 /** Opcode of the two-slot load, and its source that stands for a kernel variable: nothing here has an address for one. */
@@ -90,7 +112,7 @@ const KIND_OF_CODE: Uint8Array = kindsByCode();
 
 /** A backend from its parts. Compiling costs O(slots + branches) and what {@link relax} adds. */
 export function defineBackend<R extends string, A extends CodeBuffer>(parts: BackendParts<R, A>): Backend<R> {
-  const { arch, abi, capabilities, prologue, frameSlots, writeBranch, relocate, disassemble, createCpu } = parts;
+  const { arch, abi, capabilities, prologue, frameSlots, writeBranch, relocate, disassemble, poke, createCpu } = parts;
   const forms = branchForms(parts.branches);
   const lower = KINDS.map((kind) => (parts.lowering as Partial<Record<InsnKind, LowerInsn<A>>>)[kind]);
   const a = parts.assembler();
@@ -100,11 +122,17 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     const { insns } = program;
     const layout = settingsOf("layout", capabilities.layout, options.layout);
     const features = settingsOf("features", capabilities.features, options.features);
+    const scheme = schemeOf(capabilities, layout);
+    const tailCalls = tailCallsOf(verified);
+    if (tailCalls.length > 0) checkScheme(verified, scheme, tailCalls);
     const kinds = kindsOf(insns, arch);
     const slots = insns.length;
     const subprogs = structure.subprogs.length;
     a.reset(slots + subprogs);
-    const context = new Context<A>(program, structure, facts, layout, features);
+    const direct = directOf(verified, layout, tailCalls);
+    const landing = parts.landing(layout, features);
+    const setting = { program, structure, facts, layout, features, scheme, landing, frame: parts.frame };
+    const context = new Context<A>(setting, direct);
     const marks: SubprogMarks[] = [];
 
     for (let subprog = 0; subprog < subprogs; subprog++) {
@@ -127,7 +155,9 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
       }
       const bodyEnd = a.here();
       context.emitOutOfLine(a);
-      marks.push({ body, bodyEnd, end: a.here(), frame: frameSlots(context.frame) });
+      const counter = context.info.tailCallReachable ? parts.counterPlace(context) : undefined;
+      const counterEnd = a.counterStart.length;
+      marks.push({ body, bodyEnd, end: a.here(), frame: frameSlots(context), counter, counterEnd });
     }
 
     const relaxed = relax(a, forms);
@@ -140,14 +170,14 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     const { bytesBefore } = relaxed;
     for (let at = 0; at < slots; at++) boundaries[at] = labelOffset[at]! + bytesBefore[labelBranch[at]!]!;
     const imageSubprogs: ImageSubprog[] = [];
-    for (const [subprog, { body, bodyEnd, end, frame }] of marks.entries()) {
+    for (const [subprog, { body, bodyEnd, end, frame, counter }] of marks.entries()) {
       const { name, start, end: endSlot } = structure.subprogs[subprog]!;
       let next = place(bodyEnd);
       for (let at = endSlot - 1; at >= start; at--) {
         ends[at] = next;
         if (at === start || insns.code(at - 1) !== LDIMM64) next = boundaries[at]!;
       }
-      imageSubprogs.push({ name, start: place(slots + subprog), end: place(end), body: place(body), frame });
+      imageSubprogs.push({ name, start: place(slots + subprog), end: place(end), body: place(body), frame, counter });
     }
     const relocations: Relocation[] = a.relocationOffset.map((offset, i) => ({
       offset: offset + bytesBefore[a.relocationBranch[i]!]!,
@@ -155,11 +185,22 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
       symbol: a.relocationSymbol[i]!,
     }));
     const patchSites = a.sites.map((site, i) => ({ ...site, offset: place(a.siteStart[i]!) }));
+    const counterCode = a.counterEdge.map((edge, i) => ({
+      edge,
+      start: place(a.counterStart[i]!),
+      end: place(a.counterEnd[i]!),
+      subprog: marks.findIndex(({ counterEnd }) => i < counterEnd),
+    }));
+    const landed = a.landing < 0 ? -1 : place(a.landing) - place(slots);
+    invariant(landed === landing, `tail calls landing ${landing} bytes behind the entry, not ${landed}`);
     return {
       arch,
       code,
       relocations,
       patchSites,
+      pokes: pokesOf(direct, patchSites),
+      landing,
+      counterCode,
       subprogs: imageSubprogs,
       boundaries,
       ends,
@@ -173,7 +214,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     return code;
   }
 
-  return { arch, abi, capabilities, compile, link, disassemble, createCpu };
+  return { arch, abi, capabilities, compile, link, disassemble, poke, createCpu };
 }
 
 interface SubprogMarks {
@@ -181,6 +222,58 @@ interface SubprogMarks {
   readonly bodyEnd: Label;
   readonly end: Label;
   readonly frame: readonly FrameSlot[];
+  readonly counter: CounterPlace | undefined;
+  /** Stretches of counter code in this subprogram and those before it. */
+  readonly counterEnd: number;
+}
+
+/** The scheme that a layout names. @throws {BpfError} `argument` for one that the backend does not have */
+function schemeOf({ tailCallSchemes }: Capabilities, { tailCalls }: Settings): TailCallScheme {
+  if (!tailCallSchemes.includes(tailCalls as TailCallSchemeName)) {
+    throw new BpfError("argument", `layout setting tailCalls=${tailCalls}`, { expected: tailCallSchemes.join(", ") });
+  }
+  return TAIL_CALL_SCHEMES[tailCalls as TailCallSchemeName];
+}
+
+/** @throws {BpfError} `unsupported` for tail calls that cannot be counted */
+function checkScheme(verified: VerifiedProgram, scheme: TailCallScheme, tailCalls: readonly TailCallSite[]): void {
+  checkTailCalls(verified);
+  const below = scheme.subprogs ? undefined : tailCalls.find(({ subprog }) => subprog > 0);
+  if (below === undefined) return;
+  const { name } = verified.structure.subprogs[below.subprog]!;
+  throw new BpfError("unsupported", `a tail call in subprogram ${name} with tail calls counted ${scheme.name}`, {
+    insn: below.insn,
+    hint: "another layout setting tailCalls can count them",
+  });
+}
+
+/** The tail calls that are made direct, by slot. Blinding hides constants, and an array and a slot are some (as in the kernel). */
+function directOf(
+  { passes }: VerifiedProgram,
+  { directTailCalls }: Settings,
+  tailCalls: readonly TailCallSite[],
+): ReadonlyMap<number, TailCallSite> {
+  if (directTailCalls !== true || passes.includes(blindConstants.name)) return new Map();
+  return new Map(tailCalls.flatMap((site) => (site.key === undefined ? [] : [[site.insn, site]])));
+}
+
+/** Each direct tail call with its two sites. */
+function pokesOf(direct: ReadonlyMap<number, TailCallSite>, sites: readonly PatchSite[]): PokeDescriptor[] {
+  const bypasses = sites.filter(({ kind }) => kind === "bypass");
+  const targets = sites.filter(({ kind }) => kind === "target");
+  return bypasses.map((bypass, i) => {
+    const target = targets[i];
+    const site = direct.get(bypass.insn ?? -1);
+    invariant(site !== undefined && target !== undefined, `a target for the bypass at ${bypass.insn}`);
+    invariant(target.insn === bypass.insn, `two sites of the tail call at ${bypass.insn}`);
+    return { insn: site.insn, subprog: site.subprog, map: site.map!, key: site.key!, bypass, target };
+  });
+}
+
+/** What a whole compilation shares. */
+interface ContextSetting
+  extends Pick<LowerContext<never>, "program" | "structure" | "facts" | "layout" | "features" | "scheme" | "landing"> {
+  readonly frame: BackendParts<string, CodeBuffer>["frame"];
 }
 
 class Context<A> implements LowerContext<A> {
@@ -189,6 +282,8 @@ class Context<A> implements LowerContext<A> {
   readonly facts: InsnFacts;
   readonly layout: Settings;
   readonly features: Settings;
+  readonly scheme: TailCallScheme;
+  readonly landing: number;
   subprog = 0;
   info: SubprogInfo;
   frame: Frame;
@@ -199,22 +294,34 @@ class Context<A> implements LowerContext<A> {
   /** Three numbers a guard: slot, entry, back. */
   readonly #places: number[] = [];
 
-  constructor(program: Program, structure: Structure, facts: InsnFacts, layout: Settings, features: Settings) {
-    this.program = program;
-    this.structure = structure;
-    this.facts = facts;
-    this.layout = layout;
-    this.features = features;
-    this.#slots = program.insns.length;
-    this.info = structure.subprogs[0]!;
-    this.frame = frameOf(this.info);
+  readonly #adjust: ContextSetting["frame"];
+  readonly #direct: ReadonlyMap<number, TailCallSite>;
+
+  constructor(setting: ContextSetting, direct: ReadonlyMap<number, TailCallSite>) {
+    this.program = setting.program;
+    this.structure = setting.structure;
+    this.facts = setting.facts;
+    this.layout = setting.layout;
+    this.features = setting.features;
+    this.scheme = setting.scheme;
+    this.landing = setting.landing;
+    this.#adjust = setting.frame;
+    this.#direct = direct;
+    this.#slots = this.program.insns.length;
+    this.info = this.structure.subprogs[0]!;
+    this.frame = this.#frameOf(this.info);
   }
 
   enter(subprog: number, epilogue: Label): void {
     this.subprog = subprog;
     this.info = this.structure.subprogs[subprog]!;
-    this.frame = frameOf(this.info);
+    this.frame = this.#frameOf(this.info);
     this.epilogue = epilogue;
+  }
+
+  #frameOf(info: SubprogInfo): Frame {
+    const frame = frameOf(info);
+    return this.#adjust?.(frame, info, this.layout) ?? frame;
   }
 
   label(slot: number): Label {
@@ -223,6 +330,10 @@ class Context<A> implements LowerContext<A> {
 
   entry(subprog: number): Label {
     return this.#slots + subprog;
+  }
+
+  isDirect(slot: number): boolean {
+    return this.#direct.has(slot);
   }
 
   shareNext(): void {

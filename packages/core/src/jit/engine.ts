@@ -14,9 +14,11 @@ import type {
 } from "../machine/engine.ts";
 import { trapping } from "../machine/fault.ts";
 import { Access, type Allocation, type Memory } from "../machine/memory.ts";
+import { Placed } from "../machine/placed.ts";
+import { MAX_TAIL_CALLS } from "../machine/prog-array.ts";
 import type { Stop } from "../machine/stop.ts";
 import type { VerifiedProgram } from "../program.ts";
-import type { Abi, Backend, CompileOptions, Cpu } from "./backend.ts";
+import type { Abi, Backend, CompileOptions, Cpu, CpuCounts, CpuOptions } from "./backend.ts";
 import type { Image } from "./image.ts";
 
 /** Bytes between the entry points of host functions. */
@@ -34,11 +36,21 @@ const GARBAGE: BigUint64Array = garbage(61);
  * const kernel = new Kernel({ engine });
  * ```
  */
-export function jit<R extends string>(backend: Backend<R>, options: CompileOptions = {}): Engine {
+export function jit<R extends string>(backend: Backend<R>, options: CompileOptions & CpuOptions = {}): Engine {
+  const setting = { backend, options, placed: new Placed<Loaded<R>>() };
   return {
     name: backend.arch,
-    load: (program, host, loadOptions) => new Loaded(backend, program, host, options, loadOptions),
+    text: backend,
+    load: (program, host, loadOptions) => new Loaded(setting, program, host, loadOptions),
   };
+}
+
+/** What all programs of an engine share. */
+interface Setting<R extends string> {
+  readonly backend: Backend<R>;
+  readonly options: CompileOptions & CpuOptions;
+  /** Programs by their code and by their host entry points. */
+  readonly placed: Placed<Loaded<R>>;
 }
 
 /** What lies where: the places of an image in which BPF instructions begin, found by pc. */
@@ -50,6 +62,7 @@ interface Boundaries {
 }
 
 class Loaded<R extends string> implements Executable {
+  readonly program: VerifiedProgram;
   readonly image: Image;
   readonly imageAddress: bigint;
   readonly backend: Backend<R>;
@@ -57,6 +70,7 @@ class Loaded<R extends string> implements Executable {
   /** The address that host functions and the program return to; entry points of host functions lie behind it. */
   readonly returnAddress: bigint;
   readonly functions: readonly HostFunction[];
+  readonly #setting: Setting<R>;
   readonly #text: Allocation;
   readonly #entries: Allocation;
   readonly #subprogAddress: ((index: number) => bigint) | undefined;
@@ -64,14 +78,11 @@ class Loaded<R extends string> implements Executable {
   /** CPUs without work. */
   readonly #idle: Cpu<R>[] = [];
 
-  constructor(
-    backend: Backend<R>,
-    program: VerifiedProgram,
-    host: Host,
-    options: CompileOptions,
-    loadOptions: LoadOptions = {},
-  ) {
+  constructor(setting: Setting<R>, program: VerifiedProgram, host: Host, loadOptions: LoadOptions = {}) {
+    const { backend, options, placed } = setting;
     const { name } = program.program;
+    this.#setting = setting;
+    this.program = program;
     const image = backend.compile(program, options);
     const { memory } = host;
     this.backend = backend;
@@ -113,6 +124,8 @@ class Loaded<R extends string> implements Executable {
         return isFunction(symbol) ? this.returnAddress + BigInt(ENTRY) * (value + 1n) : value;
       });
       memory.write(this.imageAddress, code);
+      placed.add(memory, this.#text, this);
+      placed.add(memory, this.#entries, this);
     } catch (error) {
       this.release();
       throw error;
@@ -135,8 +148,18 @@ class Loaded<R extends string> implements Executable {
   }
 
   release(): void {
-    this.memory.free(this.#text);
-    this.memory.free(this.#entries);
+    const { placed } = this.#setting;
+    for (const allocation of [this.#text, this.#entries]) {
+      placed.remove(this.memory, allocation);
+      this.memory.free(allocation);
+    }
+  }
+
+  /** The program whose code, or whose host entry points, lie at an address: this one or another. */
+  placedAt(address: bigint): Loaded<R> | undefined {
+    const offset = address - this.imageAddress;
+    if (offset >= 0n && offset < BigInt(this.image.code.length)) return this;
+    return this.#setting.placed.at(this.memory, address);
   }
 
   get boundaries(): Boundaries {
@@ -145,7 +168,9 @@ class Loaded<R extends string> implements Executable {
   }
 
   takeCpu(): Cpu<R> {
-    return this.#idle.pop() ?? this.backend.createCpu(this.memory);
+    const { counting = false } = this.#setting.options;
+    // A CPU that counts begins anew with every run.
+    return (counting ? undefined : this.#idle.pop()) ?? this.backend.createCpu(this.memory, { counting });
   }
 
   giveCpu(cpu: Cpu<R>): void {
@@ -165,7 +190,10 @@ interface Pending {
 }
 
 class Run<R extends string> implements Execution {
+  /** The program that was started. */
   readonly #loaded: Loaded<R>;
+  /** The one that its CPU was in when somebody last looked; see {@link executable}. */
+  #current: Loaded<R>;
   readonly #abi: Abi<R>;
   readonly #cpu: Cpu<R>;
   readonly #cpuIndex: number;
@@ -180,6 +208,7 @@ class Run<R extends string> implements Execution {
     if (args.length > 5)
       throw new BpfError("argument", `${args.length} arguments`, { expected: "at most 5, for r1 to r5" });
     this.#loaded = loaded;
+    this.#current = loaded;
     this.#abi = abi;
     this.#cpuIndex = cpu;
     this.#cpu = loaded.takeCpu();
@@ -194,10 +223,32 @@ class Run<R extends string> implements Execution {
     return this.#end?.executed ?? this.#cpu.executed - this.#before;
   }
 
+  get executable(): Executable {
+    return this.#look();
+  }
+
   get at(): number {
     if (this.#end !== undefined) return -1;
-    const offset = this.#offset();
-    return this.#loaded.boundaries.slots[offset] ?? -1;
+    return this.#look().boundaries.slots[this.#offset()] ?? -1;
+  }
+
+  get tailCalls(): number {
+    const { at } = this;
+    const { program, image } = this.#current;
+    const place = at < 0 ? undefined : image.subprogs[program.structure.subprogAt(at)]!.counter;
+    if (place === undefined) return -1;
+    const cpu = this.#cpu;
+    let value =
+      place.in === "register"
+        ? cpu.get(place.register as R)
+        : this.#loaded.memory.load(8, cpu.get(place.base as R) + BigInt(place.offset));
+    if (place.holds === "address") value = this.#loaded.memory.load(8, value);
+    const count = Number(BigInt.asIntN(64, value));
+    return place.counts === "up" ? count : MAX_TAIL_CALLS - count;
+  }
+
+  get counts(): CpuCounts | undefined {
+    return this.#cpu.counts;
   }
 
   register(index: number): bigint {
@@ -221,28 +272,33 @@ class Run<R extends string> implements Execution {
 
   step(budget: number): Stop | undefined {
     const cpu = this.#cpu;
-    const { marks } = this.#loaded.boundaries;
-    const stopAt = { base: this.#loaded.imageAddress, marks };
     const limit = this.executed + budget;
     while (this.#end === undefined) {
       const left = limit - this.executed;
       if (left <= 0) return { kind: "budget" };
-      const stop = cpu.run(left, stopAt);
+      const { imageAddress, boundaries } = this.#look();
+      const stop = cpu.run(left, { base: imageAddress, marks: boundaries.marks });
       if (stop.kind === "host") this.#enterHost(stop.address);
       else if (stop.kind === "trap") this.#finish(stop);
       // What a host function returns to is a boundary, too, where the call is the last of its instruction's code.
-      if (this.#end === undefined && marks[this.#offset()] === 1) return undefined;
+      if (this.#end === undefined && this.#look().boundaries.marks[this.#offset()] === 1) return undefined;
     }
     return this.#end.stop;
   }
 
+  /** Finds the program that the CPU is in; outside all of them, the last one it was in. */
+  #look(): Loaded<R> {
+    if (this.#end === undefined) this.#current = this.#current.placedAt(this.#cpu.pc) ?? this.#current;
+    return this.#current;
+  }
+
   #offset(): number {
-    return Number(this.#cpu.pc - this.#loaded.imageAddress);
+    return Number(this.#cpu.pc - this.#current.imageAddress);
   }
 
   /** A fetch at a host address: a host function was called, or a subprogram that the host called returned. */
   #enterHost(address: bigint): void {
-    const { returnAddress, functions } = this.#loaded;
+    const { returnAddress } = this.#loaded;
     if (address === returnAddress) {
       const value = this.#cpu.get(this.#abi.bpf[0]!); // r0 as the program left it; what the host's calls see may be narrower
       const waiting = this.#pending.at(-1);
@@ -250,8 +306,9 @@ class Run<R extends string> implements Execution {
       else this.#trapping(waiting.returnAddress - 1n, () => this.#advance(waiting, waiting.generator.next(value)));
       return;
     }
-    const entry = Number(address - returnAddress);
-    const called = entry > 0 && entry % ENTRY === 0 ? functions[entry / ENTRY - 1] : undefined;
+    const owner = this.#current.placedAt(address);
+    const entry = owner === undefined ? 0 : Number(address - owner.returnAddress);
+    const called = entry > 0 && entry % ENTRY === 0 ? owner?.functions[entry / ENTRY - 1] : undefined;
     if (called === undefined)
       this.#finish({ kind: "trap", cause: "call", pc: address, detail: this.#loaded.memory.describe(address) });
     else this.#trapping(address, () => this.#callHost(called, this.#returnAddress()));
@@ -266,6 +323,7 @@ class Run<R extends string> implements Execution {
       cpu: this.#cpuIndex,
     };
     const stackPointer = cpu.get(this.#abi.stackPointer);
+    this.#current = this.#current.placedAt(returnAddress) ?? this.#current;
     this.#trapping(returnAddress - 1n, () => {
       const result = called(call);
       if (typeof result === "bigint") this.#returnToGuest(stackPointer, returnAddress, result);
@@ -286,7 +344,7 @@ class Run<R extends string> implements Execution {
     }
     const { address, args } = value as GuestCall;
     this.#scramble();
-    this.#call(this.#loaded.codeAddress(address), args, stackPointer);
+    this.#call(this.#current.codeAddress(address), args, stackPointer);
   }
 
   /** Enters a subprogram as a function of the host would, with its frame below `stackPointer`. */

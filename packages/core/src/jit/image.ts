@@ -1,5 +1,6 @@
 // Machine code as data: position-independent bytes and everything that is known about them.
 import type { Symbol as SymbolRef } from "../machine/engine.ts";
+import type { CounterCode, CounterPlace } from "./tail-call-schemes.ts";
 
 /** A field of the code that depends on where things lie. `kind` is the backend's word for how the field is written. */
 export interface Relocation {
@@ -9,13 +10,31 @@ export interface Relocation {
   readonly symbol: SymbolRef;
 }
 
-/** Bytes that may be rewritten while the code is live. */
+/** Bytes that may be rewritten while the code is live. A `bypass` begins as a jump, every other site as nothing. */
 export interface PatchSite {
-  readonly kind: "entry";
+  /** The entry of a subprogram, or one of the two sites of a direct tail call. */
+  readonly kind: "entry" | "bypass" | "target";
   readonly offset: number;
   readonly size: number;
-  /** The subprogram whose entry it is. */
+  /** The subprogram that it is in. */
   readonly subprog: number;
+  /** Slot of the tail call, of a `bypass` and a `target`. */
+  readonly insn?: number;
+}
+
+/**
+ * A direct tail call. Its code checks the count, passes the `bypass` (a jump to behind the `target`, or nothing), leaves the frame and passes
+ * the `target` (nothing, or a jump to where the program in slot `key` is entered). Whoever changes the slot changes both.
+ */
+export interface PokeDescriptor {
+  /** Slot of the instruction. */
+  readonly insn: number;
+  readonly subprog: number;
+  /** Index in `program.maps`. */
+  readonly map: number;
+  readonly key: number;
+  readonly bypass: PatchSite;
+  readonly target: PatchSite;
 }
 
 /** One subprogram's code. Offsets in bytes. */
@@ -27,6 +46,8 @@ export interface ImageSubprog {
   readonly body: number;
   /** What its frame holds, drawn by listings: each slot's place relative to the frame register, in bytes. */
   readonly frame: readonly FrameSlot[];
+  /** Where its body finds the count of tail calls, where one can happen below it. */
+  readonly counter: CounterPlace | undefined;
 }
 
 /** A part of a stack frame. */
@@ -43,6 +64,12 @@ export interface Image {
   readonly code: Uint8Array;
   readonly relocations: readonly Relocation[];
   readonly patchSites: readonly PatchSite[];
+  /** Its direct tail calls, by instruction. */
+  readonly pokes: readonly PokeDescriptor[];
+  /** Bytes behind the entry of the main program at which tail calls of other programs enter it: the same in all images of one layout. */
+  readonly landing: number;
+  /** What of the code is there to count tail calls. */
+  readonly counterCode: readonly CounterCode[];
   readonly subprogs: readonly ImageSubprog[];
   /** Per BPF slot, the code offset where it begins; instructions that share code, or have none, share an offset. */
   readonly boundaries: Uint32Array;

@@ -1,5 +1,6 @@
 // The emulated processor of every backend: fetch, decode once, execute the meaning; docs/architecture.md, "One meaning, many readings".
-import type { Cpu, CpuStop } from "../jit/backend.ts";
+import type { Cpu, CpuCounts, CpuOptions, CpuStop } from "../jit/backend.ts";
+import { CountingRun } from "./counting.ts";
 import { Fault } from "./fault.ts";
 import { Access, type Memory } from "./memory.ts";
 import type { Ops } from "./ops.ts";
@@ -17,6 +18,7 @@ export interface DecodedInsn<F> {
 export interface CpuParts<R extends string, F> {
   /** Number of a register in the file. @throws {BpfError} `argument` */
   readonly registerNumber: (name: R) => number;
+  readonly stackPointer: R;
   /** Size of the register file, with flags and whatever else rows keep in registers. */
   readonly registers: number;
   /** Number of the first register that rows set lazily; none unless told. */
@@ -57,11 +59,17 @@ export class EmulatedCpu<R extends string, F> implements Cpu<R> {
   readonly #steps: Map<number, Step<F>> = new Map();
   #version = -1;
 
-  constructor(parts: CpuParts<R, F>, memory: Memory, options: { readonly checked?: boolean } = {}) {
+  constructor(parts: CpuParts<R, F>, memory: Memory, options: CpuOptions & { readonly checked?: boolean } = {}) {
     const { registers, firstLazy = registers } = parts;
+    const { counting = false, checked = false } = options;
     this.#parts = parts;
     this.#memory = memory;
-    this.machine = new Run({ memory, registers, firstLazy, ...options });
+    const setting = { memory, registers, firstLazy, checked };
+    this.machine = counting ? new CountingRun(setting, parts.registerNumber(parts.stackPointer)) : new Run(setting);
+  }
+
+  get counts(): CpuCounts | undefined {
+    return this.machine instanceof CountingRun ? this.machine : undefined;
   }
 
   get(register: R): bigint {
@@ -84,7 +92,7 @@ export class EmulatedCpu<R extends string, F> implements Cpu<R> {
         left--;
         if (left <= 0) return { kind: "budget" };
         step = this.#after(step);
-        if (marks !== undefined && step !== undefined && marks[step.at - markBase]) return { kind: "budget" };
+        if (marks !== undefined && step !== undefined && marks[step.at - markBase] !== 0) return { kind: "budget" };
       }
       return { kind: "host", address: this.pc };
     } catch (error) {

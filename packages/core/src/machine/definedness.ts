@@ -68,15 +68,14 @@ export class Definedness implements FrameReading<Tracked> {
   readonly #memory: Memory;
   readonly #words: FrameOps<Tracked>;
   readonly #at: () => number;
-  /** Facts of the program, by slot. */
-  readonly #flags: Uint16Array;
+  /** Facts of the program that runs, by slot. */
+  #flags: Uint16Array = NO_FACTS.flags;
 
-  constructor(memory: Memory, words: FrameOps<Tracked>, at: () => number, flags: Uint16Array = NO_FACTS.flags) {
+  constructor(memory: Memory, words: FrameOps<Tracked>, at: () => number) {
     this.#run = new Run({ memory, registers: 0 });
     this.#memory = memory;
     this.#words = words;
     this.#at = at;
-    this.#flags = flags;
     memory.undefinedBits ??= new Uint8Array(memory.size);
   }
 
@@ -88,8 +87,17 @@ export class Definedness implements FrameReading<Tracked> {
     return value.value;
   }
 
+  decidedBy(value: Tracked): bigint {
+    this.#use(value, "branch");
+    return value.value;
+  }
+
   leftover(value: bigint): Tracked {
     return { value, defined: 0n };
+  }
+
+  programEntered({ facts = NO_FACTS }: VerifiedProgram): void {
+    this.#flags = facts.flags;
   }
 
   frameEntered(low: bigint, high: bigint): void {
@@ -340,8 +348,7 @@ class TrackedInvocation extends Invocation<Tracked, Definedness> implements Trac
   readonly #memory: Memory;
 
   constructor(loaded: Loaded, options: StartOptions) {
-    const flags = loaded.program.facts?.flags;
-    super(loaded, options, (words, at) => new Definedness(loaded.host.memory, words, at, flags));
+    super(loaded, options, (words, at) => new Definedness(loaded.host.memory, words, at));
     this.#memory = loaded.host.memory;
   }
 

@@ -1,4 +1,5 @@
 // What runs programs: the contract between engines (the interpreter, and a backend's code on its emulated CPU) and their surroundings.
+import type { Backend, CpuCounts } from "../jit/backend.ts";
 import type { Image } from "../jit/image.ts";
 import type { VerifiedProgram } from "../program.ts";
 import type { Memory } from "./memory.ts";
@@ -67,16 +68,23 @@ export interface Execution {
   run(budget: number): Stop;
   /** Goes on to the next place where a BPF instruction begins, in this frame or another; undefined when one was reached. */
   step(budget: number): Stop | undefined;
-  /** Slot index of the BPF instruction about to run; where several share their code, the first of them. -1 before the first step and between boundaries. */
+  /** The program that the next instruction belongs to: another one than was started, after a tail call. */
+  readonly executable: Executable;
+  /** Slot index, in that program, of the BPF instruction about to run; where several share their code, the first of them. -1 before the first step and between boundaries. */
   readonly at: number;
   /** BPF r0..r10 as the engine holds them; meaningful at a boundary. */
   register(index: number): bigint;
   /** Instructions executed so far, in the engine's own unit. */
   readonly executed: number;
+  /** Tail calls so far, as the engine's own count says; -1 where it holds none, as between boundaries. Meaningful at a boundary. */
+  readonly tailCalls: number;
+  /** What the CPU has done for it, where the engine counts that. */
+  readonly counts: CpuCounts | undefined;
 }
 
 /** A program placed in memory, ready to start. */
 export interface Executable {
+  readonly program: VerifiedProgram;
   /** Address that stands for a subprogram in callback arguments. */
   subprogAddress(index: number): bigint;
   start(options: StartOptions): Execution;
@@ -89,12 +97,14 @@ export interface Executable {
 
 /** Options of {@link Engine.load}. */
 export interface LoadOptions {
-  /** Callback addresses of the engine that this one follows, so that both programs see the same pointers. */
+  /** Addresses of subprograms in the engine that this one follows, so that both programs see the same pointers. */
   readonly subprogAddress?: (index: number) => bigint;
 }
 
 /** A way to run programs: `interpreter`, or `jit(backend)`. */
 export interface Engine {
   readonly name: string;
+  /** Of an engine that places machine code: what knows how to rewrite it. */
+  readonly text?: Pick<Backend, "arch" | "poke">;
   load(program: VerifiedProgram, host: Host, options?: LoadOptions): Executable;
 }

@@ -1,11 +1,14 @@
 // One invocation of a program in some reading: frames, calls to the host and back, steps. Every interpreting engine stands on it.
 import { BpfError, invariant } from "../errors.ts";
 import { MAY_GOTO, MAY_GOTO_PASSES } from "../isa/semantics.ts";
-import type { Execution, GuestCall, HostFunction, StartOptions } from "./engine.ts";
+import type { CpuCounts } from "../jit/backend.ts";
+import type { VerifiedProgram } from "../program.ts";
+import type { Executable, Execution, GuestCall, HostFunction, StartOptions } from "./engine.ts";
 import { Fault, trapping } from "./fault.ts";
-import type { Loaded } from "./loaded.ts";
+import { Loaded } from "./loaded.ts";
 import { Access } from "./memory.ts";
 import type { BpfOps, Ops, Size } from "./ops.ts";
+import { MAX_TAIL_CALLS, tailCallTarget } from "./prog-array.ts";
 import type { Stop } from "./stop.ts";
 
 /** The words of {@link BpfOps} that frames give a meaning to; a reading hands them on. */
@@ -18,16 +21,20 @@ export interface FrameReading<V> extends BpfOps<V> {
   begin(): void;
   /** The number that a value is in this run. */
   numberOf(value: V): bigint;
+  /** The same where it decides how the run goes on. */
+  decidedBy(value: V): bigint;
   /** A value that nobody gave, which happens to be `number`. */
   leftover(number: bigint): V;
   /** The bytes from `low` to below `high` have become the stack of a new frame. */
   frameEntered(low: bigint, high: bigint): void;
+  /** Instructions of another program come next. */
+  programEntered(program: VerifiedProgram): void;
 }
 
 /** Number of registers of a frame: r0..r10, the one of passes and the hidden one. */
 export const REGISTERS: 13 = 13;
 
-/** Most frames at a time, as in the kernel. */
+/** Most frames of a program at a time, as in the kernel; a program that is tail-called begins to count anew. */
 const MAX_FRAMES = 8;
 const FP = 10;
 /** First of the registers that a call preserves: r6..r10 and those behind them. */
@@ -46,6 +53,10 @@ export interface LiveFrame {
 }
 
 interface Activation<V> extends LiveFrame {
+  /** The program whose subprogram it is. */
+  readonly loaded: Loaded;
+  /** How many frames of that program there are up to this one. */
+  readonly level: number;
   /** Slot where the caller goes on. */
   readonly resume: number;
   /** Who gets r0 instead of the caller. */
@@ -59,11 +70,13 @@ const BUDGET: Stop = { kind: "budget" };
 /** An {@link Execution} in some reading. */
 export class Invocation<V, R extends FrameReading<V>> implements Execution {
   protected readonly reading: R;
-  readonly #loaded: Loaded;
+  /** The program whose instructions run. */
+  #loaded: Loaded;
   readonly #options: StartOptions;
   readonly #frames: Activation<V>[] = [];
   #at = -1;
   #executed = 0;
+  #tailCalls = 0;
   #stop: Stop | undefined;
 
   constructor(loaded: Loaded, options: StartOptions, read: (words: FrameOps<V>, at: () => number) => R) {
@@ -72,13 +85,11 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
     this.#loaded = loaded;
     this.#options = options;
     const words: FrameOps<V> = {
-      call: (target) => this.#enter(loaded.program.structure.subprogAt(target), this.#resumeSlot(), undefined),
-      helper: (id) => this.#callHost(loaded.helpers.get(id)!),
-      kfunc: (index) => this.#callHost(loaded.kfuncs.get(index)!),
-      tailCall: () => {
-        throw new Fault("illegal");
-      },
-      symbol: (at) => this.reading.constant(loaded.symbols.get(at)!),
+      call: (target) => this.#enter(this.#loaded.program.structure.subprogAt(target), this.#resumeSlot(), undefined),
+      helper: (id) => this.#callHost(this.#loaded.helpers.get(id)!),
+      kfunc: (index) => this.#callHost(this.#loaded.kfuncs.get(index)!),
+      tailCall: () => this.#tailCall(),
+      symbol: (at) => this.reading.constant(this.#loaded.symbols.get(at)!),
       packetLoad: (size, offset) => this.#loadPacket(size, offset),
       exit: (condition) => {
         if (condition === undefined || this.reading.numberOf(condition) !== 0n) this.#leave();
@@ -87,8 +98,20 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
     this.reading = read(words, () => this.#at);
   }
 
+  get executable(): Executable {
+    return this.#loaded.executable;
+  }
+
   get at(): number {
     return this.#at;
+  }
+
+  get tailCalls(): number {
+    return this.#tailCalls;
+  }
+
+  get counts(): CpuCounts | undefined {
+    return undefined;
   }
 
   get executed(): number {
@@ -116,10 +139,9 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
   run(budget: number): Stop {
     if (!this.#isStarted) this.#start();
     const { reading } = this;
-    const { decoded } = this.#loaded;
     try {
       for (let left = budget; left > 0 && this.#stop === undefined; left--) {
-        const insn = decoded[this.#at] ?? this.#loaded.decode(this.#at);
+        const insn = this.#loaded.decoded[this.#at] ?? this.#loaded.decode(this.#at);
         this.#executed++;
         reading.begin();
         insn.meaning(reading, insn);
@@ -141,6 +163,7 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
     this.#at = 0;
     try {
       this.#loaded.host.memory.protect(stack.low, Number(stack.high - stack.low), 0);
+      this.reading.programEntered(this.#loaded.program);
       this.#enter(0, -1, undefined);
       this.#setArguments(args);
     } catch (error) {
@@ -167,15 +190,53 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
   }
 
   #enter(subprog: number, resume: number, callback: Callback | undefined): void {
-    const frames = this.#frames;
+    const caller = this.#frames.at(-1);
+    const level = caller === undefined ? 1 : caller.level + 1;
+    const { name } = this.#loaded.program.structure.subprogs[subprog]!;
+    if (level > MAX_FRAMES) throw new Fault("stack", `${name} would be frame ${level} of at most ${MAX_FRAMES}`);
+    const below = caller === undefined ? this.#options.stack.high : caller.base - BigInt(roundUp(caller.depth, 16));
+    this.#push(subprog, below, { level, resume, callback, saved: this.reading.registers.slice(SAVED) });
+  }
+
+  /**
+   * Gives the innermost frame to the main subprogram of another program; who called it gets that one's result. Where the array has no
+   * program in the slot, or there were too many tail calls, nothing happens but what a helper does to registers.
+   */
+  #tailCall(): void {
+    const { reading } = this;
+    const { registers } = reading;
+    const { memory } = this.#loaded.host;
+    const array = reading.decidedBy(registers[2]!);
+    const target = tailCallTarget(memory, array, reading.decidedBy(reading.zext(4, registers[3]!)));
+    if (target === undefined || this.#tailCalls === MAX_TAIL_CALLS) {
+      this.#forget(0);
+      this.#forgetArguments();
+      return;
+    }
+    const next = Loaded.at(memory, target);
+    if (next === undefined) throw new Fault("call", "no program to tail-call", target);
+    const context = registers[1]!;
+    const { base, depth, resume, callback, saved } = this.#frames.pop()!;
+    if (depth > 0) memory.protect(base - BigInt(depth), depth, 0);
+    this.#tailCalls++;
+    this.#goInto(next);
+    this.#push(0, base, { level: 1, resume, callback, saved });
+    this.#forgetArguments();
+    registers[1] = context;
+  }
+
+  #goInto(loaded: Loaded): void {
+    if (loaded === this.#loaded) return;
+    this.#loaded = loaded;
+    this.reading.programEntered(loaded.program);
+  }
+
+  /** Makes a frame, at `below` unless it has to be where another engine has it, and goes to its first instruction. */
+  #push(subprog: number, below: bigint, link: Pick<Activation<V>, "level" | "resume" | "callback" | "saved">): void {
     const { registers } = this.reading;
     const { name, start, stackDepth: depth, registers: named } = this.#loaded.program.structure.subprogs[subprog]!;
     const { stack, frameAddress } = this.#options;
-    if (frames.length === MAX_FRAMES)
-      throw new Fault("stack", `${name} would be frame ${MAX_FRAMES + 1} of at most ${MAX_FRAMES}`);
-    const caller = frames.at(-1);
-    const base =
-      frameAddress?.() ?? (caller === undefined ? stack.high : caller.base - BigInt(roundUp(caller.depth, 16)));
+    const base = frameAddress?.() ?? below;
     const low = base - BigInt(depth);
     const usesFrame = (named & (1 << FP)) !== 0; // without, code that is followed may have no frame address at all
     if (usesFrame && (low < stack.low || base > stack.high)) {
@@ -184,7 +245,7 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
         `${depth} bytes of stack for ${name} below 0x${base.toString(16)}, ${describeStack(stack)}`,
       );
     }
-    frames.push({ base, depth, resume, callback, saved: registers.slice(SAVED) });
+    this.#frames.push({ loaded: this.#loaded, base, depth, ...link });
     if (depth > 0) this.#loaded.host.memory.protect(low, depth, Access.READ | Access.WRITE);
     this.reading.frameEntered(low, base);
     for (const reg of [0, 6, 7, 8, 9]) this.#forget(reg);
@@ -204,6 +265,7 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
       return;
     }
     for (const [i, value] of saved.entries()) registers[SAVED + i] = value;
+    this.#goInto(this.#frames.at(-1)!.loaded);
     if (callback !== undefined) {
       this.#goOn(callback, resume, reading.numberOf(registers[0]!));
       return;

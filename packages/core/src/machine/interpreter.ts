@@ -20,9 +20,15 @@ class BpfRun extends Run implements FrameReading<bigint> {
     return value;
   }
 
+  decidedBy(value: bigint): bigint {
+    return value;
+  }
+
   leftover(number: bigint): bigint {
     return number;
   }
+
+  programEntered(): void {}
 
   frameEntered(): void {}
 
@@ -67,12 +73,7 @@ export function interpret<E extends Execution>(
   options: LoadOptions | undefined,
   start: (loaded: Loaded, options: StartOptions) => E,
 ): ExecutableOf<E> {
-  const loaded = new Loaded(program, host, options);
-  return {
-    subprogAddress: (index) => loaded.entries[index]!,
-    start: (startOptions) => start(loaded, startOptions),
-    release: () => loaded.release(),
-  };
+  return new Loaded(program, host, options ?? {}, start).executable as ExecutableOf<E>;
 }
 
 /** An interpreter that, when `checked`, throws on a meaning that is not one parallel assignment; for tests. */

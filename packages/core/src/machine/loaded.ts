@@ -1,12 +1,21 @@
 // A program placed for interpretation: instructions decoded on first use, host functions and addresses resolved at load.
+import { checkTailCalls } from "../analysis/tail-calls.ts";
 import { BpfError, invariant } from "../errors.ts";
 import { kindOf, OPS, opAt } from "../isa/decode.ts";
 import { INSNS, type InsnKind, type Op } from "../isa/opcodes.ts";
 import { type Fields, type Meaning, SEMANTICS } from "../isa/semantics.ts";
 import { targetOf } from "../isa/targets.ts";
 import type { VerifiedProgram } from "../program.ts";
-import type { Host, HostFunction, LoadOptions, Symbol as Reference } from "./engine.ts";
-import { Access, type Allocation } from "./memory.ts";
+import type {
+  Executable,
+  Execution,
+  Host,
+  HostFunction,
+  LoadOptions,
+  Symbol as Reference,
+  StartOptions,
+} from "./engine.ts";
+import { Access, type Allocation, type Memory } from "./memory.ts";
 
 /** An instruction ready to run. */
 export interface Decoded extends Fields {
@@ -19,12 +28,22 @@ export interface Decoded extends Fields {
 const ENTRY_SIZE = 16;
 
 const ILLEGAL: Meaning = (m) => m.trapIf(m.constant(1n), "illegal");
-const UNSUPPORTED: ReadonlySet<InsnKind> = new Set<InsnKind>(["addrSpaceCast", "gotox", "tailCall", "callx"]);
+const UNSUPPORTED: ReadonlySet<InsnKind> = new Set<InsnKind>(["addrSpaceCast", "gotox", "callx"]);
+
+/** Programs in each memory by the address of their entry, where tail calls find them. */
+const ENTRIES = new WeakMap<Memory, Map<bigint, Loaded>>();
 
 /** What every invocation of a loaded program shares. */
 export class Loaded {
+  /** The program that is entered at an address. */
+  static at(memory: Memory, entry: bigint): Loaded | undefined {
+    return ENTRIES.get(memory)?.get(entry);
+  }
+
   readonly program: VerifiedProgram;
   readonly host: Host;
+  /** What the engine gives out. */
+  readonly executable: Executable;
   /** Per slot; filled by {@link decode}. */
   readonly decoded: (Decoded | undefined)[];
   readonly helpers: Map<number, HostFunction> = new Map();
@@ -38,12 +57,23 @@ export class Loaded {
   readonly #entriesAllocation: Allocation | undefined;
 
   /** @throws {BpfError} `unsupported`, `unknown-symbol`, or `limit` where the host region is full */
-  constructor(program: VerifiedProgram, host: Host, options: LoadOptions = {}) {
+  constructor(
+    program: VerifiedProgram,
+    host: Host,
+    { subprogAddress }: LoadOptions,
+    start: (loaded: Loaded, options: StartOptions) => Execution,
+  ) {
+    checkTailCalls(program);
     this.program = program;
     this.host = host;
+    this.executable = {
+      program,
+      subprogAddress: (index) => this.entries[index]!,
+      start: (startOptions) => start(this, startOptions),
+      release: () => this.release(),
+    };
     this.decoded = new Array<undefined>(program.program.insns.length).fill(undefined);
     this.#resolveFunctions();
-    const { subprogAddress } = options;
     const { subprogs } = program.structure;
     if (subprogAddress === undefined) {
       const owner = `subprograms of ${program.program.name}`;
@@ -53,6 +83,8 @@ export class Loaded {
     this.entries = subprogs.map((_, i) => subprogAddress?.(i) ?? first + BigInt(ENTRY_SIZE * i));
     this.#subprogs = new Map(this.entries.map((address, i) => [address, i]));
     this.#resolveSubprogs();
+    const placed = ENTRIES.get(host.memory) ?? new Map<bigint, Loaded>();
+    ENTRIES.set(host.memory, placed.set(this.entries[0]!, this));
   }
 
   /** Index of the subprogram that an address stands for. */
@@ -84,6 +116,7 @@ export class Loaded {
   }
 
   release(): void {
+    ENTRIES.get(this.host.memory)?.delete(this.entries[0]!);
     if (this.#entriesAllocation !== undefined) this.host.memory.free(this.#entriesAllocation);
   }
 

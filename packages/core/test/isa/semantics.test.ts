@@ -36,7 +36,10 @@ function same<T>(actual: T, expected: T, ...what: readonly unknown[]): void {
 
 /** Decodes one instruction as the interpreter does. */
 function decoded(op: Op, fields: FieldValues): Fields & { readonly meaning: Meaning } {
-  return new Loaded(programOf([insn(op, fields), insn("exit")]), surroundings, { subprogAddress: () => 0n }).decode(0);
+  const program = programOf([insn(op, fields), insn("exit")]);
+  return new Loaded(program, surroundings, { subprogAddress: () => 0n }, () =>
+    expect.fail("nothing is started"),
+  ).decode(0);
 }
 
 class Registers extends Run {

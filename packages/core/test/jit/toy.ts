@@ -119,7 +119,11 @@ export function toy(link: Link): Backend<ToyReg> {
       returnAddress: link === "stack" ? { in: "stack" } : { in: "register", register: "lr" },
       callerSaved: ["t0", "t1", "t2", "t3", "t4", "t5", "lr"],
     },
-    capabilities: { layout: { padded: false, level: 2 }, features: { fast: true } },
+    capabilities: {
+      layout: { padded: false, level: 2, tailCalls: "pointer", directTailCalls: false },
+      features: { fast: true },
+      tailCallSchemes: ["pointer"],
+    },
     assembler: () => new ToyAssembler(),
     lowering,
     prologue: (a, context) => {
@@ -129,12 +133,16 @@ export function toy(link: Link): Backend<ToyReg> {
       if (link === "register") a.put("store", SP, LR, 8);
       a.put("store", SP, FP, 0);
       a.put("mov", FP, SP);
+      if (context.subprog === 0) a.land();
       a.put("addi", SP, 0, -(context.frame.stack + 8 * context.frame.saved.length));
       context.frame.saved.forEach((register, i) => {
         a.put("store", SP, register, 8 * i);
       });
     },
-    frameSlots: ({ stack }) => [{ name: "stack", offset: -stack, size: stack }],
+    frameSlots: ({ frame: { stack } }) => [{ name: "stack", offset: -stack, size: stack }],
+    landing: ({ padded }) => 8 * (3 + Number(padded) + Number(link === "register")),
+    counterPlace: () => ({ in: "register", register: "t9", holds: "count", counts: "up" }),
+    poke: () => ({ phases: [] }),
     branches: [
       { name: "jump", from: "start", encodings: [{ size: 8, ...reach }] },
       { name: "call", from: "start", encodings: [{ size: 8, ...reach }] },
@@ -179,6 +187,7 @@ function* disassemble(code: Uint8Array): Iterable<Line> {
 class ToyCpu implements Cpu<ToyReg> {
   pc = 0n;
   executed = 0;
+  readonly counts = undefined;
   readonly #memory: Memory;
   readonly #link: Link;
   readonly #registers = new BigUint64Array(NAMES.length);

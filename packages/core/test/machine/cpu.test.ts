@@ -32,7 +32,14 @@ function toy(text: string) {
     const n = meaning === MEANINGS.j ? (digit === 9n ? host.address : code.address + digit) : digit;
     return meaning && { meaning, fields: { n }, length: 2 };
   };
-  const parts: CpuParts<"r", Fields> = { registerNumber: () => 0, registers: 1, unit: 2, longest: 2, decode };
+  const parts: CpuParts<"r", Fields> = {
+    registerNumber: () => 0,
+    stackPointer: "r",
+    registers: 1,
+    unit: 2,
+    longest: 2,
+    decode,
+  };
   write(text);
   const cpu = new EmulatedCpu(parts, memory);
   cpu.pc = code.address;

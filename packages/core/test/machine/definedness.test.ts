@@ -55,6 +55,7 @@ describe("a bit that is called defined does not depend on an undefined one", () 
       programOf([insn(op, { dst: 3, src: 4, imm, off: onMemory ? 0 : 3 }), exit]),
       surroundings,
       { subprogAddress: () => 0n },
+      () => expect.fail("nothing is started"),
     ).decode(0);
     reading.begin();
     decoded.meaning(reading, decoded);

@@ -471,7 +471,6 @@ describe.each(engines)("the %s", (_name, engine) => {
     ["gotox", {}],
     ["callx", {}],
     ["addr_space_cast", { imm: 1 }],
-    ["tail_call", {}],
     ["lddw_btf_id", { imm: 1 }],
   ])("refuses %s by name", (op, fields) => {
     const program = programOf([mov(0, 0), insn(op, fields), exit]);

@@ -1,0 +1,26 @@
+// What an engine has put into each memory, found again by an address in it.
+import type { Allocation, Memory } from "./memory.ts";
+
+/** Things by the allocation they live in. Looking one up costs O(log allocations). */
+export class Placed<T> {
+  readonly #byMemory: WeakMap<Memory, Map<Allocation, T>> = new WeakMap();
+
+  add(memory: Memory, allocation: Allocation, item: T): void {
+    let items = this.#byMemory.get(memory);
+    if (items === undefined) {
+      items = new Map();
+      this.#byMemory.set(memory, items);
+    }
+    items.set(allocation, item);
+  }
+
+  remove(memory: Memory, allocation: Allocation): void {
+    this.#byMemory.get(memory)?.delete(allocation);
+  }
+
+  /** What lies at an address; undefined where nothing does, or no longer. */
+  at(memory: Memory, address: bigint): T | undefined {
+    const found = memory.allocationAt(address);
+    return found?.live === true ? this.#byMemory.get(memory)?.get(found.allocation) : undefined;
+  }
+}
