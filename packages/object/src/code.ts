@@ -1,6 +1,6 @@
 // Code of an object: executable sections, their functions, and relocations by instruction (LLVM, "BPF Relocations").
 import { BpfError } from "@bpfkit/core";
-import { type Elf, type ElfSection, SHF_EXECINSTR, SHT_PROGBITS, SHT_REL, SHT_RELA } from "./elf.ts";
+import { type Elf, type ElfSection, RELOCATION_SIZE, SHF_EXECINSTR, SHT_PROGBITS, SHT_REL, SHT_RELA } from "./elf.ts";
 import type { Maps } from "./maps.ts";
 import type { Budget } from "./reader.ts";
 
@@ -15,7 +15,6 @@ const TYPE_NAMES: ReadonlyMap<number, string> = new Map([
   [R_BPF_64_32, "R_BPF_64_32"],
 ]);
 /** Bytes of a row of a REL section. */
-export const RELOCATION_SIZE = 16;
 /** What is counted for a relocation or a function. */
 const ENTRY_COST = 160;
 

@@ -8,6 +8,8 @@ export const SHT_STRTAB = 3;
 export const SHT_RELA = 4;
 export const SHT_NOBITS = 8;
 export const SHT_REL = 9;
+/** Bytes of a relocation without addend. */
+export const RELOCATION_SIZE = 16;
 export const SHF_EXECINSTR = 4;
 const SHF_COMPRESSED = 0x800;
 const SHN_LORESERVE = 0xff00;

@@ -13,4 +13,5 @@ export { formatDeclaration, formatType } from "./format-type.ts";
 export type { FuncInfo } from "./link.ts";
 export { type LoadOptions, loadObject, type ObjectFile, type ObjectProgram, tryLoadObject } from "./load.ts";
 export type { ObjectMap } from "./maps.ts";
+export type { ProgramSlot } from "./slots.ts";
 export { type ProgramKind, SECTION_NAMES, type SectionMeaning, sectionMeaning } from "./program-types.ts";

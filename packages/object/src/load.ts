@@ -2,13 +2,14 @@
 import { BpfError, type Program } from "@bpfkit/core";
 import { type Btf, readBtf } from "./btf.ts";
 import { readBtfExt } from "./btf-ext.ts";
-import { type Code, type CodeFunction, type ObjectRelocation, RELOCATION_SIZE, readCode } from "./code.ts";
-import { type Elf, type ElfSection, type ElfSymbol, readElf, SHT_REL } from "./elf.ts";
+import { type Code, type CodeFunction, type ObjectRelocation, readCode } from "./code.ts";
+import { type Elf, type ElfSection, type ElfSymbol, RELOCATION_SIZE, readElf, SHT_REL } from "./elf.ts";
 import { type FuncInfo, Linker } from "./link.ts";
 import { type ObjectMap, readMaps } from "./maps.ts";
 import { sectionMeaning } from "./program-types.ts";
 import { Budget, Reader, textOf } from "./reader.ts";
 import type { Sources } from "./scan.ts";
+import { checkSlots } from "./slots.ts";
 
 /** Bytes that a load may keep unless the caller says otherwise. */
 const DEFAULT_BUDGET = 64 * 2 ** 20;
@@ -111,6 +112,7 @@ export function readObject(bytes: Uint8Array, name: string, budget: Budget): Obj
     budget,
   };
   const programs = linkPrograms(sources, license);
+  checkSlots(maps.list, new Set(programs.map((program) => program.name)));
   return {
     name,
     license,

@@ -1,8 +1,9 @@
 // Maps of an object: definitions in `.maps` described by BTF, and global data sections as arrays of one element (libbpf's rules).
-import { BpfError, type MapSpec } from "@bpfkit/core";
+import { BpfError, MAP_TYPES, type MapSpec } from "@bpfkit/core";
 import type { Btf, BtfType } from "./btf.ts";
 import { type Elf, type ElfSection, SHT_NOBITS, SHT_PROGBITS } from "./elf.ts";
 import type { Budget } from "./reader.ts";
+import { type ProgramSlot, SlotTable } from "./slots.ts";
 
 const MAP_TYPE_ARRAY = 2;
 const BPF_F_RDONLY_PROG = 0x80;
@@ -26,6 +27,8 @@ export interface ObjectMap extends MapSpec {
   /** BTF ids of key and value, where the definition gives types and not only sizes; of a data section, its `datasec`. */
   readonly keyType?: number;
   readonly valueType?: number;
+  /** Programs that the definition puts into a prog array, by slot. */
+  readonly programs?: readonly ProgramSlot[];
 }
 
 /** The maps of an object and how an address in a section finds one. */
@@ -45,7 +48,7 @@ export function readMaps(elf: Elf, btf: Btf | undefined, objectName: string, bud
   for (const section of elf.sections) {
     if (section.name === ".maps" && section.size > 0) {
       const byOffset = new Map<number, number>();
-      for (const map of readDefinitions(section, btf, budget)) byOffset.set(map.offset, list.push(map) - 1);
+      for (const map of readDefinitions(elf, section, btf, budget)) byOffset.set(map.offset, list.push(map) - 1);
       definitions.set(section.index, byOffset);
     } else if (section.size > 0 && (section.name === "maps" || section.name.startsWith("maps/"))) {
       throw new BpfError("unsupported", `map definitions of before BTF in section ${section.name}`, {
@@ -104,7 +107,7 @@ export function dataMapName(objectName: string, section: string): string {
   return `${prefix}${section.slice(0, reserved)}`.replaceAll(/[^A-Za-z0-9_.]/g, "_");
 }
 
-function readDefinitions(section: ElfSection, btf: Btf | undefined, budget: Budget): ObjectMap[] {
+function readDefinitions(elf: Elf, section: ElfSection, btf: Btf | undefined, budget: Budget): ObjectMap[] {
   const id = btf?.find(".maps", "datasec");
   if (btf === undefined || id === undefined) {
     throw new BpfError(
@@ -118,6 +121,7 @@ function readDefinitions(section: ElfSection, btf: Btf | undefined, budget: Budg
   }
   const offsets = new Set<number>();
   const maps: ObjectMap[] = [];
+  const slots = new SlotTable(elf, section, budget);
   for (const { type, offset } of (btf.type(id) as Extract<BtfType, { kind: "datasec" }>).variables) {
     budget.take(MAP_COST, "maps");
     const variable = btf.type(type);
@@ -127,7 +131,7 @@ function readDefinitions(section: ElfSection, btf: Btf | undefined, budget: Budg
     if (offsets.has(offset))
       throw refusal("malformed", section, `map ${variable.name} at ${offset}, where another is`, "one map an offset");
     offsets.add(offset);
-    maps.push(readDefinition(btf, section, variable.name, variable.type, offset));
+    maps.push(readDefinition(btf, section, variable.name, variable.type, offset, { slots, budget }));
   }
   return maps.sort((a, b) => a.offset - b.offset);
 }
@@ -136,8 +140,16 @@ function readDefinitions(section: ElfSection, btf: Btf | undefined, budget: Budg
 const NUMBERS = ["type", "max_entries", "map_flags", "key_size", "value_size", "pinning"] as const;
 /** Attributes whose value is the type pointed at, as `__type(name, value)` encodes it. */
 const TYPES = ["key", "value"] as const;
+const ATTRIBUTES = [...NUMBERS, ...TYPES, "values"];
 
-function readDefinition(btf: Btf, section: ElfSection, name: string, type: number, offset: number): ObjectMap {
+function readDefinition(
+  btf: Btf,
+  section: ElfSection,
+  name: string,
+  type: number,
+  offset: number,
+  { slots, budget }: { readonly slots: SlotTable; readonly budget: Budget },
+): ObjectMap {
   const struct = btf.resolve(type);
   if (btf.items(struct) > MAX_MEMBERS) {
     throw refusal("malformed", section, `map ${name} with ${btf.items(struct)} attributes`, `at most ${MAX_MEMBERS}`);
@@ -147,6 +159,7 @@ function readDefinition(btf: Btf, section: ElfSection, name: string, type: numbe
     throw refusal("malformed", section, `map ${name} described by a ${definition.kind}`, "a struct");
   const numbers = new Map<string, number>();
   const types = new Map<string, number>();
+  let values: number | undefined;
   for (const member of definition.members) {
     const pointer = btf.type(btf.resolve(member.type));
     if ((NUMBERS as readonly string[]).includes(member.name)) {
@@ -164,16 +177,14 @@ function readDefinition(btf: Btf, section: ElfSection, name: string, type: numbe
       if (pointer.kind !== "ptr")
         throw refusal("malformed", section, `attribute ${member.name} of map ${name}`, "a type in the form of __type");
       types.set(member.name, pointer.type);
-    } else {
-      const what =
-        member.name === "values"
-          ? `inner maps or programs of map ${name} (values)`
-          : `attribute ${member.name} of map ${name}`;
-      throw refusal("unsupported", section, what, [...NUMBERS, ...TYPES].join(", "));
-    }
+    } else if (member.name === "values") values = offset + member.bitOffset / 8;
+    else throw refusal("unsupported", section, `attribute ${member.name} of map ${name}`, ATTRIBUTES.join(", "));
   }
   const kind = numbers.get("type");
   if (kind === undefined) throw refusal("malformed", section, `map ${name} without a type`, "__uint(type, …)");
+  if (values !== undefined && kind !== MAP_TYPES.prog_array)
+    throw refusal("unsupported", section, `inner maps of map ${name} (values)`, "values of a prog array");
+  const maxEntries = numbers.get("max_entries") ?? 0;
   const pinning = numbers.get("pinning") ?? 0;
   if (pinning > 1)
     throw refusal("unsupported", section, `pinning ${pinning} of map ${name}`, "0 (none) or 1 (by name)");
@@ -196,14 +207,15 @@ function readDefinition(btf: Btf, section: ElfSection, name: string, type: numbe
     name,
     type: kind,
     keySize: sizeOf("key"),
-    valueSize: sizeOf("value"),
-    maxEntries: numbers.get("max_entries") ?? 0,
+    valueSize: sizeOf("value") || (values === undefined ? 0 : 4), // as libbpf fills it in
+    maxEntries,
     flags: numbers.get("map_flags") ?? 0,
     section: section.name,
     offset,
     pinned: pinning === 1,
     ...(keyType === undefined ? {} : { keyType }),
     ...(valueType === undefined ? {} : { valueType }),
+    ...(values === undefined ? {} : { programs: slots.slotsOf(name, values, maxEntries, budget) }),
   };
 }
 

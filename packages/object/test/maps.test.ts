@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { loadObject } from "../src/load.ts";
 import { dataMapName } from "../src/maps.ts";
-import { CODE, code, EXIT, handBtf, handMade, load, programNamed, Strings } from "./objects.ts";
+import { checkSlots } from "../src/slots.ts";
+import { bytesOf, CODE, code, EXIT, handBtf, handMade, load, programNamed, Strings } from "./objects.ts";
 
 /** Strings known beforehand, so that their offsets are. */
 function handStrings(): Strings {
@@ -184,7 +185,7 @@ describe("definitions that are not understood are refused by name", () => {
   };
 
   test.each([
-    ["values", 3, /inner maps or programs of map m \(values\)/],
+    ["values", 3, /inner maps of map m \(values\), expected values of a prog array/],
     ["map_extra", 3, /attribute map_extra of map m, expected type, max_entries/],
     ["numa_node", 3, /attribute numa_node of map m/],
     ["__proto__", 3, /attribute __proto__ of map m/],
@@ -207,12 +208,50 @@ describe("definitions that are not understood are refused by name", () => {
   });
 });
 
+describe("slots of a prog array that its definition fills", () => {
+  test("name programs of the object", () => {
+    const { maps, programs } = load("slots");
+    expect(maps[0]).toMatchObject({ name: "table", type: 3, keySize: 4, valueSize: 4, maxEntries: 4 });
+    expect(maps[0]!.programs).toEqual([
+      { slot: 0, program: "ipv4" },
+      { slot: 3, program: "ipv6" },
+    ]);
+    expect(programNamed(load("slots"), "dispatch").maps[0]).toMatchObject({ programs: [{ slot: 0 }, { slot: 3 }] });
+    expect(programs.map(({ name }) => name)).toEqual(["ipv4", "ipv6", "dispatch"]);
+  });
+
+  /** The object with what the first relocation of `.maps` says changed. */
+  function changed(change: (view: DataView, relocation: number) => void): Uint8Array {
+    const bytes = bytesOf("slots");
+    const table = load("slots").sections.find(({ name }) => name === ".rel.maps")!;
+    change(new DataView(bytes.buffer, bytes.byteOffset), table.offset);
+    return bytes;
+  }
+
+  test("are refused where they are no pointer of the array, or lead to anything but a program", () => {
+    const inside = changed((view, at) => view.setUint32(at, view.getUint32(at, true) + 4, true));
+    expect(() => loadObject(inside)).toThrow("inside a slot of map table, expected slots of 8 bytes");
+    const { symbols } = load("slots");
+    const map = symbols.findIndex(({ name }) => name === "table");
+    const toMap = changed((view, at) => view.setUint32(at + 12, map, true));
+    expect(() => loadObject(toMap)).toThrow("slot 0 of map table with table in it, expected a function");
+    const far = changed((view, at) => view.setUint32(at + 12, 99, true));
+    expect(() => loadObject(far)).toThrow("slot 0 of map table with nothing in it, expected a function");
+  });
+
+  test("are refused where they name a function that is no program", () => {
+    expect(() => checkSlots([{ name: "m", programs: [{ slot: 2, program: "f" }] }], new Set(["g"]))).toThrow(
+      "slot 2 of map m with f in it, expected a program of the object",
+    );
+  });
+});
+
 test("maps without BTF, of before BTF, of maps and of struct_ops are refused", () => {
   expect(() => load("xdp-no-btf")).toThrow("map definitions without BTF, expected an object built with -g");
   expect(() => load("legacy")).toThrow(
     'map definitions of before BTF in section maps, expected definitions with BTF in section ".maps"',
   );
-  expect(() => load("inner")).toThrow("inner maps or programs of map outer (values)");
+  expect(() => load("inner")).toThrow("inner maps of map outer (values), expected values of a prog array");
   expect(() => loadObject(handMade([{ name: ".struct_ops.link", contents: new Uint8Array(8) }]))).toThrow(
     "struct_ops maps in section .struct_ops.link",
   );

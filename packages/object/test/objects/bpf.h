@@ -16,7 +16,7 @@ typedef long long __s64;
 #define __type(name, value) __typeof__(value) *name
 #define __array(name, value) __typeof__(value) *name[]
 
-enum { ARRAY = 2, HASH = 1, PERCPU_HASH = 5, PERCPU_ARRAY = 6, LRU_HASH = 9, ARRAY_OF_MAPS = 12 };
+enum { ARRAY = 2, HASH = 1, PROG_ARRAY = 3, PERCPU_HASH = 5, PERCPU_ARRAY = 6, LRU_HASH = 9, ARRAY_OF_MAPS = 12 };
 
 struct xdp_md {
   __u32 data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex;
