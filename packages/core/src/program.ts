@@ -46,6 +46,10 @@ export interface Program {
   /** Program type in the kernel's words, lower case: `xdp`, `syscall`, `socket_filter`, … */
   readonly type: string;
   readonly attachType?: string;
+  /** May wait for something; no unless told. */
+  readonly sleepable?: boolean;
+  /** Takes packets in several fragments (xdp); no unless told. */
+  readonly frags?: boolean;
   readonly license: string;
   readonly insns: Insns;
   /** At least the entry at 0. */

@@ -1,6 +1,7 @@
 // A program in a kernel, and its runs: the kernel's BPF_PROG_TEST_RUN.
 import {
   BpfError,
+  type CpuCounts,
   type Executable,
   type Execution,
   type StackSpace,
@@ -169,8 +170,20 @@ export class ProgramRun implements Execution {
     site.enter(cpu, context);
   }
 
+  get executable(): Executable {
+    return this.execution.executable;
+  }
+
   get at(): number {
     return this.execution.at;
+  }
+
+  get tailCalls(): number {
+    return this.execution.tailCalls;
+  }
+
+  get counts(): CpuCounts | undefined {
+    return this.execution.counts;
   }
 
   get executed(): number {

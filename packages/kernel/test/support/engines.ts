@@ -2,7 +2,9 @@
 import {
   Access,
   assemble,
+  type CpuCounts,
   type Engine,
+  type Executable,
   type Execution,
   type Image,
   Insns,
@@ -27,6 +29,7 @@ export function compiled(merged: readonly number[] = []): Engine {
       const inner = interpreter.load(program, host, options);
       const image = imageOf(program, merged);
       return {
+        program,
         image,
         imageAddress: 0x4000n,
         subprogAddress: (index) => inner.subprogAddress(index),
@@ -49,6 +52,9 @@ function imageOf({ program }: VerifiedProgram, merged: readonly number[]): Image
     code: Uint8Array.from({ length: SLOT * slots }, (_, i) => i),
     relocations: [],
     patchSites: [],
+    pokes: [],
+    landing: 0,
+    counterCode: [],
     subprogs: [],
     boundaries,
     ends: Uint32Array.from({ length: slots }, (_, slot) => SLOT * (slot + 1)),
@@ -77,6 +83,7 @@ export function unguarded(distance = 512n): Engine {
     load(program, host, options) {
       const inner = interpreter.load(program, host, options);
       return {
+        program,
         subprogAddress: (index) => inner.subprogAddress(index),
         release: () => inner.release(),
         start(start) {
@@ -117,6 +124,18 @@ class Merged implements Execution {
 
   get executed(): number {
     return this.#inner.executed;
+  }
+
+  get executable(): Executable {
+    return this.#inner.executable;
+  }
+
+  get tailCalls(): number {
+    return this.#inner.tailCalls;
+  }
+
+  get counts(): CpuCounts | undefined {
+    return this.#inner.counts;
   }
 
   register(index: number): bigint {

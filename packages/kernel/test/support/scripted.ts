@@ -2,6 +2,7 @@
 import {
   assemble,
   type Engine,
+  type Executable,
   Fault,
   type GuestCall,
   type Host,
@@ -35,46 +36,53 @@ const CALLBACK = 0xca11n;
 export function scripted(script: Script, callback: Callback = () => 0n): Engine {
   return {
     name: "scripted",
-    load: (_program, host) => ({
-      subprogAddress: () => CALLBACK,
-      release: () => undefined,
-      start: ({ args, stack, cpu = 0 }) => {
-        let executed = 0;
-        let top = stack.high;
-        const tools: Tools = {
-          memory: host.memory,
-          context: args[0]!,
-          helper: (name, ...values) => {
-            executed++;
-            return call(host, name, values.map(BigInt), cpu, callback);
-          },
-          map: (index) => host.address({ kind: "map", index }),
-          put: (bytes) => {
-            top -= BigInt((bytes.length + 7) & ~7);
-            host.memory.view(top, bytes.length).set(bytes);
-            return top;
-          },
-          bytes: (address, size) => Array.from(host.memory.view(address, size)),
-        };
-        const run = (): Stop => {
-          try {
-            return { kind: "returned", value: script(tools) ?? 0n };
-          } catch (error) {
-            if (error instanceof Fault) return error.toTrap(0n);
-            throw error;
-          }
-        };
-        return {
-          run,
-          step: run,
-          at: -1,
-          register: () => 0n,
-          get executed() {
-            return executed;
-          },
-        };
-      },
-    }),
+    load: (program, host) => {
+      const executable: Executable = {
+        program,
+        subprogAddress: () => CALLBACK,
+        release: () => undefined,
+        start: ({ args, stack, cpu = 0 }) => {
+          let executed = 0;
+          let top = stack.high;
+          const tools: Tools = {
+            memory: host.memory,
+            context: args[0]!,
+            helper: (name, ...values) => {
+              executed++;
+              return call(host, name, values.map(BigInt), cpu, callback);
+            },
+            map: (index) => host.address({ kind: "map", index }),
+            put: (bytes) => {
+              top -= BigInt((bytes.length + 7) & ~7);
+              host.memory.view(top, bytes.length).set(bytes);
+              return top;
+            },
+            bytes: (address, size) => Array.from(host.memory.view(address, size)),
+          };
+          const run = (): Stop => {
+            try {
+              return { kind: "returned", value: script(tools) ?? 0n };
+            } catch (error) {
+              if (error instanceof Fault) return error.toTrap(0n);
+              throw error;
+            }
+          };
+          return {
+            run,
+            step: run,
+            executable,
+            at: -1,
+            tailCalls: -1,
+            counts: undefined,
+            register: () => 0n,
+            get executed() {
+              return executed;
+            },
+          };
+        },
+      };
+      return executable;
+    },
   };
 }
 
