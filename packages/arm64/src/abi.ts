@@ -25,6 +25,7 @@ export const abi: Abi<Reg> = {
 /** Register numbers. */
 export const X0 = 0;
 export const X1 = 1;
+export const X2 = 2;
 export const X8 = 8;
 /** Holds the return address of the caller at a subprogram's entry; otherwise BPF's hidden register, `ax` in the kernel's words. */
 export const X9 = 9;
@@ -35,7 +36,7 @@ export const X12 = 12;
 export const X19 = 19;
 /** BPF r10. */
 export const X25 = 25;
-/** Address of the count of tail calls. */
+/** Address of the count of tail calls, or the count; counter.ts. */
 export const X26 = 26;
 /** Frame and link. */
 export const X29 = 29;

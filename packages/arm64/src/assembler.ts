@@ -31,11 +31,12 @@ export const BRANCHES: readonly BranchForm[] = [
   { name: "bl", from: "start", encodings: [NEAR_26] },
 ];
 
-const B_WORD = 0x1400_0000;
-const BL_WORD = 0x9400_0000 | 0;
+/** Instructions without their fields. */
+export const B_WORD = 0x1400_0000;
+export const BL_WORD: number = 0x9400_0000 | 0;
+export const NOP_WORD: number = 0xd503_201f | 0;
 const B_COND_WORD = 0x5400_0000;
 const CBZ_WORD = 0xb400_0000 | 0;
-const NOP_WORD = 0xd503_201f | 0;
 /** Bit 24 of cbz inverts it, bit 0 of b.cond. */
 const CBNZ_BIT = 0x0100_0000;
 
@@ -60,6 +61,13 @@ export function writeBranch(
   writeWord(bytes, at, (form === B_COND ? word ^ 1 : word | CBNZ_BIT) | branch19(OVER_B.size));
   writeWord(bytes, at + 4, B_WORD | branch26(displacement - 4));
   writeWord(bytes, at + 8, NOP_WORD);
+}
+
+/** The distance in bytes from a `b` or `bl` at one address to another; undefined where those do not reach. */
+export function reach26(from: bigint, to: bigint): number | undefined {
+  const distance = BigInt.asIntN(64, to - from);
+  const { min, max } = NEAR_26;
+  return distance < min || distance > max || (distance & 3n) !== 0n ? undefined : Number(distance);
 }
 
 /** Fields of distances in bytes. */

@@ -1,30 +1,47 @@
 // The arm64 backend: its parts put together.
 import { type Backend, type BackendParts, BpfError, defineBackend, invariant } from "@bpfkit/core";
 import { abi } from "./abi.ts";
-import { Assembler, BRANCHES, branch26, writeBranch, writeWord } from "./assembler.ts";
+import { Assembler, BL_WORD, BRANCHES, branch26, reach26, writeBranch, writeWord } from "./assembler.ts";
+import { counterPlace, SCHEMES } from "./counter.ts";
 import { createCpu } from "./cpu.ts";
 import { ALU_LOWERING } from "./lower/alu.ts";
 import { ATOMIC_LOWERING } from "./lower/atomic.ts";
 import { CALL_LOWERING } from "./lower/call.ts";
 import { JUMP_LOWERING } from "./lower/jump.ts";
 import { MEMORY_LOWERING } from "./lower/memory.ts";
+import { TAIL_CALL_LOWERING } from "./lower/tail-call.ts";
+import { poke } from "./poke.ts";
 import { disassemble } from "./print.ts";
-import { emitPrologue, frameSlots } from "./prologue.ts";
+import { emitPrologue, frameSlots, landing } from "./prologue.ts";
 import type { Reg } from "./regs.ts";
 
 /** What the backend is made of; apart from it, so that tests can change one part. */
 export const parts: BackendParts<Reg, Assembler> = {
   arch: "arm64",
   abi,
-  capabilities: { layout: { pac: true, bti: false, far: false }, features: { lse: true } },
+  capabilities: {
+    layout: { pac: true, bti: false, far: false, tailCalls: "pointer", directTailCalls: false },
+    features: { lse: true },
+    tailCallSchemes: SCHEMES,
+  },
   assembler: () => new Assembler(),
-  lowering: { ...ALU_LOWERING, ...MEMORY_LOWERING, ...JUMP_LOWERING, ...CALL_LOWERING, ...ATOMIC_LOWERING },
+  lowering: {
+    ...ALU_LOWERING,
+    ...MEMORY_LOWERING,
+    ...JUMP_LOWERING,
+    ...CALL_LOWERING,
+    ...TAIL_CALL_LOWERING,
+    ...ATOMIC_LOWERING,
+  },
   prologue: emitPrologue,
   frameSlots,
+  landing,
+  counterPlace,
   branches: BRANCHES,
   writeBranch,
   relocate,
   disassemble,
+  poke,
   createCpu,
 };
 
@@ -32,7 +49,9 @@ export const parts: BackendParts<Reg, Assembler> = {
  * Compiles BPF to arm64 as Linux 7.2 does, and runs it on an emulated CPU.
  *
  * Layout: `pac` signs return addresses, `bti` marks where indirect branches may land, `far` calls functions by their whole address, for code
- * that may lie more than 128 MiB away from them. Features: `lse` uses the atomic instructions of FEAT_LSE.
+ * that may lie more than 128 MiB away from them. `tailCalls` is how tail calls are counted: `pointer` as Linux since 6.12, which has a
+ * counter in every frame, whether tail calls can be reached from it or not; `by-value` as before; or `write-back`. `directTailCalls` makes
+ * patch sites of those whose array and slot are known, which the kernel does not on arm64. Features: `lse` uses the atomic instructions of FEAT_LSE.
  *
  * @example
  * ```ts
@@ -47,7 +66,6 @@ export const arm64: Backend<Reg> = defineBackend(parts);
 /** Opcode of movz in place of movn's, and the fields of 16 bits. */
 const MOVZ_BIT = 0x4000_0000;
 const IMM16 = 0xffff << 5;
-const NEAR = 1n << 27n;
 
 /** `call26`: the distance from a `bl` in words. `abs48`: an address in a movn and two movk. */
 function relocate(code: Uint8Array, offset: number, kind: string, address: bigint, value: bigint): void {
@@ -56,12 +74,11 @@ function relocate(code: Uint8Array, offset: number, kind: string, address: bigin
     return;
   }
   invariant(kind === "call26", `relocation ${kind}`);
-  const from = address + BigInt(offset);
-  const distance = BigInt.asIntN(64, value - from);
-  if (distance < -NEAR || distance >= NEAR || (distance & 3n) !== 0n) {
+  const distance = reach26(address + BigInt(offset), value);
+  if (distance === undefined) {
     throw outOfRange(`call of 0x${value.toString(16)} from`, address, offset, "a multiple of 4 within 128 MiB");
   }
-  writeWord(code, offset, 0x9400_0000 | branch26(Number(distance)));
+  writeWord(code, offset, BL_WORD | branch26(distance));
 }
 
 function relocateAddress(code: Uint8Array, offset: number, address: bigint, value: bigint): void {

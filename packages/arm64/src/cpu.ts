@@ -1,5 +1,5 @@
 // An emulated arm64 processor: core's run loop over this table; Arm ARM (DDI 0487) chapter B1 (application level).
-import { type DecodedInsn, EmulatedCpu, type Memory } from "@bpfkit/core";
+import { type CpuOptions, type DecodedInsn, EmulatedCpu, type Memory } from "@bpfkit/core";
 import { decode, type Insn } from "./decode.ts";
 import type { Fields } from "./meaning/operands.ts";
 import { FLAGS, type Flag, REGISTER_COUNT, type Reg, regNumber, ZR } from "./regs.ts";
@@ -86,10 +86,11 @@ function decodeAt(bytes: Uint8Array, pc: bigint): DecodedInsn<Fields> | undefine
 
 /** A CPU whose flags can be seen too. */
 export class Arm64Cpu extends EmulatedCpu<Reg, Fields> {
-  constructor(memory: Memory, options: { readonly checked?: boolean } = {}) {
+  constructor(memory: Memory, options: CpuOptions & { readonly checked?: boolean } = {}) {
     super(
       {
         registerNumber: regNumber,
+        stackPointer: "sp",
         registers: REGISTER_COUNT,
         firstLazy: FLAGS.N,
         unit: 4,
@@ -117,6 +118,6 @@ export class Arm64Cpu extends EmulatedCpu<Reg, Fields> {
 }
 
 /** A processor over guest memory, with every register 0. */
-export function createCpu(memory: Memory): Arm64Cpu {
-  return new Arm64Cpu(memory);
+export function createCpu(memory: Memory, options: CpuOptions = {}): Arm64Cpu {
+  return new Arm64Cpu(memory, options);
 }

@@ -1,14 +1,22 @@
 // How a subprogram's frame is made and left: what Linux 7.2 shows on arm64.
-import { type Frame, type FrameSlot, type LowerContext, type LowerGuard, MAY_GOTO_PASSES } from "@bpfkit/core";
-import { REG, SP, X0, X8, X9, X10, X25, X26, X29, X30, XZR } from "./abi.ts";
+import {
+  type Frame,
+  type FrameSlot,
+  type LowerContext,
+  type LowerGuard,
+  MAY_GOTO_PASSES,
+  type Settings,
+  type TailCallSchemeName,
+} from "@bpfkit/core";
+import { REG, SP, X0, X8, X9, X10, X25, X29, X30, XZR } from "./abi.ts";
 import type { Assembler } from "./assembler.ts";
+import { counterStartLength, emitCounterEntry, emitCounterExit, hasPair, pairNames } from "./counter.ts";
 import { emit } from "./emit.ts";
+import { SITE } from "./poke.ts";
 import { REGS } from "./regs.ts";
 
 const { nop, bti, paciasp, autiasp, stp_pre, ldp_post, add_imm, sub_imm, movz, ldr_lit, br, ret } = emit;
 
-/** Bytes of the instruction that a call or jump can be written over, behind the one that keeps the return address. */
-const SITE = 4;
 /** Targets of `bti`: jumps, and jumps and calls. */
 const J = 2;
 const JC = 3;
@@ -40,8 +48,9 @@ function keptBy({ saved, usesR10 }: Frame): number[] {
  * ```
  *   x29 + 8   x30
  *   x29       x29 of the caller
- *             x26 of the caller
- *   x26       tail calls so far; in a subprogram x26 again, and its count is the caller's
+ *             two words of the counter of tail calls; with a pointer these are
+ *               x26 of the caller
+ *               tail calls so far, where x26 points; in a subprogram x26 again, and its count is the caller's
  *             x19 x20 x21 x22 x25, those that are used, in pairs
  *   x25       = r10
  *             BPF stack, `stack` bytes
@@ -58,11 +67,11 @@ export function emitPrologue(a: Assembler, context: LowerContext<Assembler>): vo
   if (layout.pac) paciasp(a);
   stp_pre(a, 1, X29, X30, SP, -2);
   a.movSp(X29, SP);
+  emitCounterEntry(a, context);
   if (subprog === 0) {
-    stp_pre(a, 1, XZR, X26, SP, -2);
-    a.movSp(X26, SP); // tail calls land behind this
+    a.land();
     if (layout.bti) bti(a, J);
-  } else stp_pre(a, 1, X26, X26, SP, -2);
+  }
   const kept = keptBy(frame);
   for (let i = 0; i < kept.length; i += 2) stp_pre(a, 1, kept[i]!, kept[i + 1] ?? XZR, SP, -2);
   if (frame.usesR10) a.movSp(X25, SP);
@@ -76,17 +85,27 @@ export function emitPrologue(a: Assembler, context: LowerContext<Assembler>): vo
   if (program.insns.code(last) !== EXIT) context.outOfLine(epilogueBehind, last, context.epilogue, context.epilogue);
 }
 
+/** Bytes of a main program's prologue before what its own frame needs: tail calls land there. */
+export function landing({ bti: isMarked, pac, tailCalls }: Settings): number {
+  return 4 * (Number(isMarked) + Number(pac) + 4 + counterStartLength(tailCalls as TailCallSchemeName));
+}
+
 /** Where no exit is last, those before it find the way out behind the subprogram. */
 const epilogueBehind: LowerGuard<Assembler> = (a, _insns, _at, context) => emitEpilogue(a, context);
 
-/** Leaves the frame and returns; behind that, where 8 bytes are aligned, a jump to an address that would lie behind it. */
-export function emitEpilogue(a: Assembler, context: LowerContext<Assembler>): void {
-  const { layout, frame } = context;
+/** Leaves what the frame has below the counter: what a tail call leaves. */
+export function emitUnwind(a: Assembler, frame: Frame): void {
   const space = spaceOf(frame);
   if (space > 0) add_imm(a, 1, SP, SP, space, 0);
   const kept = keptBy(frame);
   for (let i = (kept.length - 1) & -2; i >= 0; i -= 2) ldp_post(a, 1, kept[i]!, kept[i + 1] ?? XZR, SP, 2);
-  ldp_post(a, 1, XZR, X26, SP, 2);
+}
+
+/** Leaves the frame and returns; behind that, where 8 bytes are aligned, a jump to an address that would lie behind it. */
+export function emitEpilogue(a: Assembler, context: LowerContext<Assembler>): void {
+  const { layout } = context;
+  emitUnwind(a, context.frame);
+  emitCounterExit(a, context);
   ldp_post(a, 1, X29, X30, SP, 2);
   a.mov(1, X0, X8);
   if (layout.pac) autiasp(a);
@@ -97,15 +116,18 @@ export function emitEpilogue(a: Assembler, context: LowerContext<Assembler>): vo
 }
 
 /** The picture above as data, relative to x25. */
-export function frameSlots(frame: Frame): readonly FrameSlot[] {
+export function frameSlots(context: LowerContext<Assembler>): readonly FrameSlot[] {
+  const { frame } = context;
   const kept = keptBy(frame);
   const top = 16 * ((kept.length + 1) >> 1);
+  const link = hasPair(context) ? top + 16 : top;
   const slots: FrameSlot[] = [
-    { name: "return address", offset: top + 24, size: 8 },
-    { name: "x29 of the caller", offset: top + 16, size: 8 },
-    { name: "x26 of the caller", offset: top + 8, size: 8 },
-    { name: "tail calls", offset: top, size: 8 },
+    { name: "return address", offset: link + 8, size: 8 },
+    { name: "x29 of the caller", offset: link, size: 8 },
   ];
+  const [low, high] = hasPair(context) ? pairNames(context) : [];
+  if (high !== undefined) slots.push({ name: high, offset: top + 8, size: 8 });
+  if (low !== undefined) slots.push({ name: low, offset: top, size: 8 });
   kept.forEach((register, i) => {
     slots.push({ name: REGS[register]!, offset: top - 16 * ((i >> 1) + 1) + 8 * (i & 1), size: 8 });
   });

@@ -2,6 +2,7 @@
 import type { LowerContext, LowerInsn, Lowering, Size, Symbol as SymbolRef } from "@bpfkit/core";
 import { REG, X0, X1, X8, X10, X19, XZR } from "../abi.ts";
 import { type Assembler, CC } from "../assembler.ts";
+import { emitCounterCall, emitCounterReturn } from "../counter.ts";
 import { emit } from "../emit.ts";
 import { emitEpilogue } from "../prologue.ts";
 import { emitAddress } from "./memory.ts";
@@ -30,7 +31,10 @@ const callKfunc: LowerInsn<Assembler> = (a, insns, at, context) => {
 };
 
 const callSubprog: LowerInsn<Assembler> = (a, insns, at, context) => {
-  a.bl(context.entry(context.structure.subprogAt(at + 1 + insns.imm(at))));
+  const callee = context.structure.subprogAt(at + 1 + insns.imm(at));
+  emitCounterCall(a, context, callee);
+  a.bl(context.entry(callee));
+  emitCounterReturn(a, context, callee);
   a.mov(1, X8, X0);
 };
 
