@@ -7,15 +7,17 @@ export const CC = { b: 2, ae: 3, e: 4, ne: 5, be: 6, a: 7, s: 8, l: 12, ge: 13, 
 const JMP = 0;
 const JCC = 1;
 const CALL = 2;
+const JMP_NEAR = 3;
 
 const rel8 = (size: number) => ({ size, min: -128, max: 127 });
 const rel32 = (size: number) => ({ size, min: -0x8000_0000, max: 0x7fff_ffff });
 
-/** `jmp` to what follows is left out; `jmp` and `jcc` have a short form; `call` has not. */
+/** `jmp` to what follows is left out; `jmp` and `jcc` have a short form; `call` and a `jmp` that stays rewritable have not. */
 export const BRANCHES: readonly BranchForm[] = [
   { name: "jmp", from: "end", encodings: [{ size: 0, min: 0, max: 0 }, rel8(2), rel32(5)] },
   { name: "jcc", from: "end", encodings: [rel8(2), rel32(6)] },
   { name: "call", from: "end", encodings: [rel32(5)] },
+  { name: "jmp near", from: "end", encodings: [rel32(5)] },
 ];
 
 /** Rows jmp_rel8, jmp_rel32, jcc_rel8, jcc_rel32 and call_rel32 of the instruction table. */
@@ -42,7 +44,7 @@ export function writeBranch(
       return;
     }
     bytes[at++] = 0xe9;
-  } else bytes[at++] = 0xe8;
+  } else bytes[at++] = form === CALL ? 0xe8 : 0xe9;
   writeInt(bytes, at, displacement);
 }
 
@@ -56,8 +58,21 @@ export function writeInt(bytes: Uint8Array, at: number, value: number): void {
 
 /** A code buffer with the branches of x86-64. */
 export class Assembler extends CodeBuffer {
+  /** What indirect jumps go through, where the image has such a thing; else -1. */
+  thunk: Label = -1;
+
+  override reset(labels: number): void {
+    super.reset(labels);
+    this.thunk = -1;
+  }
+
   jmp(target: Label): void {
     this.branch(JMP, 0, target);
+  }
+
+  /** In five bytes wherever the target is, so that others can write over it. */
+  jmpNear(target: Label): void {
+    this.branch(JMP_NEAR, 0, target);
   }
 
   /** `cc` is one of {@link CC}. */

@@ -1,5 +1,5 @@
 // An emulated x86-64 processor: decoding for it, and its flags; Intel SDM volume 1, chapter 3 (64-bit mode).
-import { type CpuParts, type DecodedInsn, EmulatedCpu, type Memory } from "@bpfkit/core";
+import { type CpuOptions, type CpuParts, type DecodedInsn, EmulatedCpu, type Memory } from "@bpfkit/core";
 import { decode, type Insn } from "./decode.ts";
 import type { Fields } from "./meaning/operands.ts";
 import { FLAGS, type Flag, REGISTER_COUNT, type Reg, regNumber } from "./regs.ts";
@@ -47,6 +47,7 @@ function decodeAt(bytes: Uint8Array, pc: bigint): DecodedInsn<Fields> | undefine
 
 const PARTS: CpuParts<Reg, Fields> = {
   registerNumber: regNumber,
+  stackPointer: "rsp",
   registers: REGISTER_COUNT,
   firstLazy: FIRST_FLAG,
   unit: 1,
@@ -56,7 +57,7 @@ const PARTS: CpuParts<Reg, Fields> = {
 
 /** A CPU whose flags can be seen too. */
 export class X86Cpu extends EmulatedCpu<Reg, Fields> {
-  constructor(memory: Memory, options: { readonly checked?: boolean } = {}) {
+  constructor(memory: Memory, options: CpuOptions & { readonly checked?: boolean } = {}) {
     super(PARTS, memory, options);
   }
 
@@ -76,6 +77,6 @@ export class X86Cpu extends EmulatedCpu<Reg, Fields> {
 }
 
 /** A processor over guest memory, with every register 0. */
-export function createCpu(memory: Memory): X86Cpu {
-  return new X86Cpu(memory);
+export function createCpu(memory: Memory, options?: CpuOptions): X86Cpu {
+  return new X86Cpu(memory, options);
 }

@@ -2,6 +2,7 @@
 import type { LowerContext, LowerGuard, LowerInsn, Lowering, Size, Symbol as SymbolRef } from "@bpfkit/core";
 import { RAX, RBX, RDI, REG, RSI } from "../abi.ts";
 import { type Assembler, CC } from "../assembler.ts";
+import { emitHandOn, emitTakeBack } from "../counter.ts";
 import { emit } from "../emit.ts";
 import { emitEpilogue } from "../prologue.ts";
 
@@ -17,7 +18,10 @@ const callHelper: LowerInsn<Assembler> = (a, insns, at) => emitCall(a, { kind: "
 const callKfunc: LowerInsn<Assembler> = (a, insns, at) => emitCall(a, { kind: "kfunc", index: insns.imm(at) });
 
 const callSubprog: LowerInsn<Assembler> = (a, insns, at, context) => {
-  a.call(context.entry(context.structure.subprogAt(at + 1 + insns.imm(at))));
+  const callee = context.structure.subprogAt(at + 1 + insns.imm(at));
+  emitHandOn(a, context);
+  a.call(context.entry(callee));
+  emitTakeBack(a, context, callee);
 };
 
 /** The first exit leaves the frame; later ones go there. */
