@@ -244,6 +244,7 @@ export type {
   Cpu,
   CpuCounts,
   CpuOptions,
+  CpuState,
   CpuStop,
   Line,
   Settings,
@@ -327,7 +328,18 @@ export {
 export { MAX_TAIL_CALLS, PROG, PROG_ARRAY, tailCallTarget } from "./machine/prog-array.ts";
 
 // analysis/tail-calls.ts
-export { checkTailCalls, type TailCallSite, tailCallsOf } from "./analysis/tail-calls.ts";
+export {
+  type CallChain,
+  checkTailCallStack,
+  checkTailCalls,
+  MAX_STACK_ABOVE_TAIL_CALL,
+  type TailCallSite,
+  type TailCallStack,
+  type TailCallWorstCase,
+  tailCallStackOf,
+  tailCallsOf,
+  worstTailCallStack,
+} from "./analysis/tail-calls.ts";
 
 // machine/cpu.ts
 export { type CpuParts, type DecodedInsn, EmulatedCpu } from "./machine/cpu.ts";

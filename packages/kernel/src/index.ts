@@ -1,10 +1,28 @@
 // The public surface of @bpfkit/kernel: explicit names, grouped by the file that defines them.
 
 // kernel.ts
-export { Kernel, type KernelFunction, type KernelOptions } from "./kernel.ts";
+export { Kernel, type KernelFunction, type KernelLoadOptions, type KernelOptions } from "./kernel.ts";
 
 // program.ts
 export type { LoadedProgram, ProgramRun, RunOptions, RunResult, StepOptions } from "./program.ts";
+
+// prog-array.ts
+export type { ProgArray } from "./prog-array.ts";
+
+// maps/prog-array-owner.ts
+export type { ProgArrayOwner } from "./maps/prog-array-owner.ts";
+
+// links.ts
+export type { ExtensionLink } from "./links.ts";
+
+// operation.ts
+export { drain, type Mutex, type Operation, type Step } from "./operation.ts";
+
+// text/sites.ts
+export type { LiveSite } from "./text/sites.ts";
+
+// text/ledger.ts
+export type { LedgerCounts } from "./text/ledger.ts";
 
 // clock.ts
 export { VirtualClock } from "./clock.ts";

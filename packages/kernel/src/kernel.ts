@@ -1,15 +1,18 @@
 // The kernel around programs: memory, CPUs, time, maps and helpers, on one engine.
 import {
   BpfError,
+  checkTailCallStack,
   type Engine,
   type Executable,
   type GuestCall,
   type HostCall,
   helperByName,
+  invariant,
   type LoadOptions,
   type MapSpec,
   Memory,
   type MemoryOptions,
+  type Program,
   type StackSpace,
   type VerifiedProgram,
 } from "@bpfkit/core";
@@ -17,12 +20,20 @@ import { VirtualClock } from "./clock.ts";
 import type { Context, ContextInput } from "./context/context.ts";
 import { CONTEXTS } from "./context/registry.ts";
 import type { HelperSite } from "./helpers/helper.ts";
+import { type ExtensionLink, extend } from "./links.ts";
 import type { KernelMap, LiveMap } from "./maps/map.ts";
+import { ProgArrayMap } from "./maps/prog-array.ts";
 import { createLiveMap } from "./maps/registry.ts";
-import { LoadedProgram } from "./program.ts";
+import { drain, type Operation } from "./operation.ts";
+import { ProgArray } from "./prog-array.ts";
+import { LoadedProgram, type ProgramSite } from "./program.ts";
 import { checkProgram, ProgramHost, type UserFunctions } from "./program-host.ts";
 import { Random } from "./random.ts";
 import { Rcu } from "./rcu.ts";
+import { Resident, residentOf } from "./resident.ts";
+import { Ledger, type LedgerCounts } from "./text/ledger.ts";
+import { PokeTable } from "./text/poke-table.ts";
+import { type LiveSite, TextSites } from "./text/sites.ts";
 
 /** What a {@link Kernel} is made with. */
 export interface KernelOptions {
@@ -41,6 +52,12 @@ export interface KernelOptions {
  * A `Fault` that `kernel.memory` throws ends the program with a trap.
  */
 export type KernelFunction = (call: HostCall, kernel: Kernel) => bigint | Generator<GuestCall, bigint, bigint>;
+
+/** Options of {@link Kernel.load}. */
+export interface KernelLoadOptions extends LoadOptions {
+  /** The program that a program of type `ext` extends. */
+  readonly target?: LoadedProgram;
+}
 
 /** Bytes of each CPU's stack: eight frames of 512 bytes, and what compiled code and calls of the host put between them. */
 const STACK_SIZE = 16 << 10;
@@ -70,11 +87,16 @@ export class Kernel {
   /** Virtual time; settable. */
   readonly clock: VirtualClock = new VirtualClock();
   readonly #rcu = new Rcu();
+  readonly #ledger = new Ledger();
+  /** Undefined where the engine has no machine code. */
+  readonly #text: TextSites | undefined;
   readonly #stacks: readonly StackSpace[];
   readonly #random: readonly Random[];
   readonly #trace: string[] = [];
   readonly #maps = new Map<MapSpec, LiveMap>();
   readonly #mapsByAddress = new Map<bigint, LiveMap>();
+  /** Programs loaded so far. */
+  #programs = 0;
   readonly #functions: UserFunctions = { helpers: new Map(), kfuncs: new Map() };
   /** Per program type, what prepares contexts on each CPU. */
   readonly #contexts = new Map<string, ((input: ContextInput) => Context)[]>();
@@ -90,6 +112,7 @@ export class Kernel {
     this.cpus = cpus;
     const stack = Math.max(1 << 20, Math.ceil((cpus * (STACK_SIZE + 128) + 128) / PAGE) * PAGE);
     this.memory = new Memory({ ...memory, sizes: { stack, ...memory.sizes } });
+    this.#text = engine.text && new TextSites(this.memory, engine.text, this.#ledger);
     this.#stacks = Array.from({ length: cpus }, (_, cpu) => {
       const { address } = this.memory.allocate("stack", STACK_SIZE, `stack of cpu ${cpu}`);
       return { low: address, high: address + BigInt(STACK_SIZE) };
@@ -116,7 +139,7 @@ export class Kernel {
    */
   createMap(spec: MapSpec): KernelMap {
     if (this.#maps.has(spec)) throw new BpfError("argument", `map '${spec.name}' exists`);
-    return this.#make(spec, []);
+    return this.#make(spec);
   }
 
   /** A map by its name or its `spec` object; @throws {BpfError} `unknown-symbol` when there is none, `argument` when several have the name */
@@ -137,40 +160,84 @@ export class Kernel {
   }
 
   /**
-   * Puts a program in place, with the maps it names.
+   * Puts a program in place, with the maps it names. A load that fails leaves nothing behind.
    *
-   * @param options - for engines that follow one another
+   * @param options - what an extension extends; for engines that follow one another
    * @throws {BpfError} `unsupported` names a program type, helper, map type or instruction that is not built; `unknown-symbol` a
-   * helper or kfunc that does not exist, with the instruction that calls it
+   * helper or kfunc that does not exist, with the instruction that calls it; `argument` where the kernel refuses, with its errno: a prog array of
+   * other programs (EINVAL), a tail call below 256 bytes of stack or more (EACCES)
    */
-  load(verified: VerifiedProgram, options?: LoadOptions): LoadedProgram {
-    const { program } = verified;
-    checkProgram(verified, this.#functions);
-    const made: LiveMap[] = [];
-    let executable: Executable;
+  load(verified: VerifiedProgram, options?: KernelLoadOptions): LoadedProgram {
+    return drain(this.loading(verified, options), (step) => this.#rcu.blocks(step));
+  }
+
+  /** {@link load} step by step, for whoever runs something in between: its direct tail calls are put right under the mutexes of their prog arrays. */
+  *loading(verified: VerifiedProgram, { target, ...options }: KernelLoadOptions = {}): Operation<LoadedProgram> {
+    const extended = this.#targetOf(verified, target);
+    const program: Program = extended === undefined ? verified.program : { ...verified.program, type: extended.type };
+    checkProgram({ ...verified, program }, this.#functions);
+    checkTailCallStack(verified);
+    const undo: (() => void)[] = [];
     try {
-      const maps = program.maps.map((spec) => this.#maps.get(spec) ?? this.#make(spec, made));
-      executable = this.engine.load(
+      const maps = program.maps.map((spec) => this.#maps.get(spec) ?? this.#makeFor(spec, undo));
+      const host = new ProgramHost(this, this.#site, program, maps, this.#functions);
+      const executable = this.engine.load(verified, host, options);
+      undo.push(() => executable.release());
+      const resident = new Resident({
+        id: this.#programs + 1,
+        memory: this.memory,
         verified,
-        new ProgramHost(this, this.#site, program, maps, this.#functions),
-        options,
-      );
+        executable,
+        target: extended,
+        type: program.type,
+        jited: this.#text !== undefined,
+        pokes: this.#placeText(executable, maps, undo),
+        retire: (retired) => this.#retire(retired),
+      });
+      for (const map of maps) if (map instanceof ProgArrayMap) joinFor(map, resident, undo);
+      yield* settleAll(resident.pokes, undo);
+      this.#programs++;
+      return new LoadedProgram(this.#programSite(program.type), resident);
     } catch (error) {
-      for (const map of made) this.#forget(map);
+      for (const step of undo.reverse()) step();
       throw error;
     }
-    return new LoadedProgram(
-      {
-        cpus: this.cpus,
-        stackOf: (cpu) => this.stackOf(cpu),
-        prepare: (cpu, input) => this.#prepare(program.type, cpu, input),
-        enter: (cpu, context) => this.#enter(cpu, context),
-        leave: (cpu) => this.#leave(cpu),
-        clock: this.clock,
-      },
-      verified,
-      executable,
-    );
+  }
+
+  /**
+   * A prog array by its name or its `spec` object, to put programs into.
+   *
+   * @throws {BpfError} as {@link map}; `argument` for a map of another type
+   */
+  progArray(nameOrSpec: string | MapSpec): ProgArray {
+    const map = this.map(nameOrSpec);
+    if (map instanceof ProgArrayMap) return new ProgArray(map);
+    throw new BpfError("argument", `${map.type} map '${map.name}' as a prog array`, { expected: "a prog_array" });
+  }
+
+  /**
+   * Has an extension (a program of type `ext`, loaded with a `target`) replace a subprogram of its target, given by name or index. The
+   * link is recorded and keeps the target out of prog arrays; calls of the subprogram go on as before, since no code is redirected yet.
+   *
+   * @throws {BpfError} `argument`: (EBUSY) where the target is in a prog array, with the cycle that would let it run forever, or the
+   * subprogram is replaced already
+   */
+  extend(extension: LoadedProgram, subprog: string | number = 0): ExtensionLink {
+    const resident = residentOf(extension);
+    if (resident === undefined || extension.isReleased || resident.memory !== this.memory) {
+      throw new BpfError("argument", `extension '${extension.name}'`, { expected: "a live program of this kernel" });
+    }
+    return extend(resident, subprog);
+  }
+
+  /** What changes of live code have cost so far. */
+  get ledger(): LedgerCounts {
+    return this.#ledger.counts;
+  }
+
+  /** All places in live code that may be rewritten, with what stands there; none on an engine without machine code. */
+  get textSites(): readonly LiveSite[] {
+    return this.#text?.all ?? [];
   }
 
   /**
@@ -198,11 +265,16 @@ export class Kernel {
     return this.#stacks[cpu]!;
   }
 
-  #make(spec: MapSpec, made: LiveMap[]): LiveMap {
+  #make(spec: MapSpec): LiveMap {
     const map = createLiveMap({ memory: this.memory, rcu: this.#rcu, cpus: this.cpus }, spec);
     this.#maps.set(spec, map);
     this.#mapsByAddress.set(map.address, map);
-    made.push(map);
+    return map;
+  }
+
+  #makeFor(spec: MapSpec, undo: (() => void)[]): LiveMap {
+    const map = this.#make(spec);
+    undo.push(() => this.#forget(map));
     return map;
   }
 
@@ -210,6 +282,65 @@ export class Kernel {
     this.#maps.delete(map.spec);
     this.#mapsByAddress.delete(map.address);
     map.release();
+  }
+
+  /** The program that an extension is for. */
+  #targetOf({ program: { name, type } }: VerifiedProgram, target: LoadedProgram | undefined): Resident | undefined {
+    if ((type === "ext") !== (target !== undefined)) {
+      throw new BpfError("argument", `program '${name}' of type ${type} with${target ? "" : "out"} a target (EINVAL)`, {
+        expected: "a target for programs of type ext, and only for them",
+      });
+    }
+    if (target === undefined) return undefined;
+    const resident = residentOf(target);
+    if (
+      resident === undefined ||
+      target.isReleased ||
+      resident.memory !== this.memory ||
+      resident.target !== undefined
+    ) {
+      throw new BpfError("argument", `target '${target.name}' of extension '${name}' (EINVAL)`, {
+        expected: "a live program of this kernel that is no extension itself",
+      });
+    }
+    return resident;
+  }
+
+  /** Takes the patch sites of a placed program into the table. */
+  #placeText(
+    { image, imageAddress, program }: Executable,
+    maps: readonly LiveMap[],
+    undo: (() => void)[],
+  ): PokeTable | undefined {
+    const text = this.#text;
+    if (text === undefined || image === undefined || imageAddress === undefined) return undefined;
+    text.add(program.program.name, image, imageAddress);
+    undo.push(() => text.remove(image, imageAddress));
+    return image.pokes.length === 0
+      ? undefined
+      : new PokeTable(text, image, imageAddress, (index) => progArrayAt(maps, index));
+  }
+
+  /** Nobody holds the program: no change of a prog array touches its code from here on, and when the last run ends its memory goes. */
+  #retire(resident: Resident): void {
+    const { pokes, executable } = resident;
+    for (const map of pokes?.maps ?? []) map.untrack(pokes!);
+    this.#rcu.defer(() => {
+      const { image, imageAddress } = executable;
+      if (image !== undefined && imageAddress !== undefined) this.#text?.remove(image, imageAddress);
+      resident.free();
+    });
+  }
+
+  #programSite(type: string): ProgramSite {
+    return {
+      cpus: this.cpus,
+      stackOf: (cpu) => this.stackOf(cpu),
+      prepare: (cpu, input) => this.#prepare(type, cpu, input),
+      enter: (cpu, context) => this.#enter(cpu, context),
+      leave: (cpu) => this.#leave(cpu),
+      clock: this.clock,
+    };
   }
 
   get #site(): HelperSite {
@@ -251,4 +382,27 @@ export class Kernel {
     this.#running[cpu] = undefined;
     this.#rcu.leave();
   }
+}
+
+function progArrayAt(maps: readonly LiveMap[], index: number): ProgArrayMap {
+  const map = maps[index];
+  invariant(map instanceof ProgArrayMap, `a prog array as map ${index} of a direct tail call`);
+  return map;
+}
+
+function joinFor(map: ProgArrayMap, resident: Resident, undo: (() => void)[]): void {
+  if (!map.join(resident)) return;
+  undo.push(() => {
+    map.owner = undefined;
+  });
+}
+
+/** Has prog arrays track a program's direct tail calls, then brings these to what the slots hold. */
+function* settleAll(pokes: PokeTable | undefined, undo: (() => void)[]): Operation<void> {
+  if (pokes === undefined) return;
+  undo.push(() => {
+    for (const map of pokes.maps) map.untrack(pokes);
+  });
+  for (const map of pokes.maps) map.track(pokes);
+  for (const map of pokes.maps) yield* map.settle(pokes);
 }

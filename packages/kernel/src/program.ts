@@ -11,6 +11,7 @@ import {
 import type { VirtualClock } from "./clock.ts";
 import type { Context, ContextInput } from "./context/context.ts";
 import { XdpBuffer } from "./context/xdp.ts";
+import { type Resident, standFor } from "./resident.ts";
 
 /** One test run; the names are those of ebpf-go's `RunOptions`. */
 export interface RunOptions {
@@ -62,17 +63,32 @@ const DEFAULT_BUDGET = 100_000_000;
 
 /** A program in place; made by `Kernel.load`. */
 export class LoadedProgram {
+  /** The kernel's number for it, from 1 in the order of loading. */
+  readonly id: number;
   readonly program: VerifiedProgram;
   /** The engine's side: its machine code, where there is any. */
   readonly executable: Executable;
   readonly #site: ProgramSite;
+  readonly #resident: Resident;
   #released = false;
 
   /** For {@link Kernel}. */
-  constructor(site: ProgramSite, program: VerifiedProgram, executable: Executable) {
+  constructor(site: ProgramSite, resident: Resident) {
     this.#site = site;
-    this.program = program;
-    this.executable = executable;
+    this.#resident = resident;
+    this.id = resident.id;
+    this.program = resident.verified;
+    this.executable = resident.executable;
+    standFor(this, resident);
+  }
+
+  get name(): string {
+    return this.program.program.name;
+  }
+
+  /** Whether its handle was given back. It may still be in prog arrays. */
+  get isReleased(): boolean {
+    return this.#released;
   }
 
   /**
@@ -119,11 +135,14 @@ export class LoadedProgram {
     return new ProgramRun(this.#site, this.executable, context, cpu, options.frameAddress);
   }
 
-  /** Gives the engine's memory back; maps stay. */
+  /**
+   * Gives the handle back, and with it the program's memory once nothing else holds it: runs in progress, slots of prog arrays, links of
+   * extensions. Maps stay.
+   */
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    this.executable.release();
+    this.#resident.drop();
   }
 
   [Symbol.dispose](): void {
@@ -131,7 +150,12 @@ export class LoadedProgram {
   }
 
   #prepare({ cpu = 0, data, context, repeat }: RunOptions): [number, Context] {
-    if (this.#released) throw new BpfError("argument", `program '${this.program.program.name}' was released`);
+    if (this.#released) throw new BpfError("argument", `program '${this.name}' was released`);
+    if (this.program.program.type === "ext") {
+      throw new BpfError("argument", `a run of extension '${this.name}' (ENOTSUPP)`, {
+        expected: "a program that it extends",
+      });
+    }
     if (!Number.isInteger(cpu) || cpu < 0 || cpu >= this.#site.cpus) {
       throw new BpfError("argument", `cpu ${cpu}`, { expected: `a cpu below ${this.#site.cpus}` });
     }

@@ -2,6 +2,7 @@
 import { BpfError } from "../errors.ts";
 import { kindOf, opAt } from "../isa/decode.ts";
 import { MAP_TYPES } from "../isa/maps.ts";
+import { MAX_TAIL_CALLS } from "../machine/prog-array.ts";
 import type { VerifiedProgram } from "../program.ts";
 import { Fact } from "./facts.ts";
 import { inferFacts } from "./infer-facts.ts";
@@ -58,5 +59,123 @@ export function checkTailCalls({ program, structure }: VerifiedProgram): void {
       insn: subprogs[callback]!.start,
       hint: "a helper calls it, and the count of tail calls does not pass through helpers",
     });
+  }
+}
+
+/** Bytes of frames above a subprogram that makes tail calls: Linux refuses as many, so that 33 of them stay below 8 KiB and a half. */
+export const MAX_STACK_ABOVE_TAIL_CALL: 256 = 256;
+
+/** Frames of one program at a time, as in the kernel. */
+const MAX_FRAMES = 8;
+/** Frames begin at multiples of this, with at least one such step each: what the kernel takes when programs are compiled. */
+const FRAME_STEP = 16;
+
+/** A way down the call graph. */
+export interface CallChain {
+  /** Subprograms from the main one down. */
+  readonly subprogs: readonly number[];
+  /** Bytes of all their frames but the last one's. */
+  readonly bytesAbove: number;
+}
+
+/** What the frames of one program can take. */
+export interface TailCallStack {
+  /** Per subprogram that makes tail calls, in order: the way to it with the most bytes above it. */
+  readonly tailCalls: readonly CallChain[];
+  /** The most frames, and bytes of frames, above a subprogram that makes tail calls. */
+  readonly framesAbove: number;
+  readonly bytesAbove: number;
+  /** The most frames, and bytes of frames, on any way down. */
+  readonly frames: number;
+  readonly bytes: number;
+}
+
+/**
+ * Stack of a program with regard to tail calls, by its structure alone. Ways longer than 8 frames are left out: no engine runs them.
+ * O(8 × calls in the call graph)
+ */
+export function tailCallStackOf({ structure: { subprogs } }: VerifiedProgram): TailCallStack {
+  const frames = subprogs.map(({ stackDepth }) => Math.ceil(Math.max(stackDepth, 1) / FRAME_STEP) * FRAME_STEP);
+  // Per length of the way, and per subprogram at its end: bytes above, and who calls it there.
+  let above: (number | undefined)[] = [0];
+  const levels: { readonly above: (number | undefined)[]; readonly callers: number[] }[] = [{ above, callers: [] }];
+  while (levels.length < MAX_FRAMES) {
+    const next: (number | undefined)[] = [];
+    const callers: number[] = [];
+    for (const [caller, bytes] of above.entries()) {
+      if (bytes === undefined) continue;
+      for (const callee of subprogs[caller]!.calls) {
+        const below = bytes + frames[caller]!;
+        if (below <= (next[callee] ?? -1)) continue;
+        next[callee] = below;
+        callers[callee] = caller;
+      }
+    }
+    if (callers.length === 0) break;
+    above = next;
+    levels.push({ above, callers });
+  }
+  const chainTo = (subprog: number): CallChain => {
+    let level = -1;
+    for (const [i, { above: bytes }] of levels.entries()) {
+      if (bytes[subprog] !== undefined && (level < 0 || bytes[subprog] > levels[level]!.above[subprog]!)) level = i;
+    }
+    const path = [subprog];
+    for (let i = level; i > 0; i--) path.unshift(levels[i]!.callers[path[0]!]!);
+    return { subprogs: path, bytesAbove: levels[level]!.above[subprog]! };
+  };
+  const tailCalls: CallChain[] = [];
+  let framesAbove = 0;
+  let bytes = 0;
+  for (const [level, { above: here }] of levels.entries()) {
+    for (const [subprog, bytesAbove] of here.entries()) {
+      if (bytesAbove === undefined) continue;
+      bytes = Math.max(bytes, bytesAbove + frames[subprog]!);
+      if (subprogs[subprog]!.hasTailCall) framesAbove = level;
+    }
+  }
+  for (const [subprog, { hasTailCall }] of subprogs.entries()) {
+    if (hasTailCall && levels.some(({ above: here }) => here[subprog] !== undefined)) tailCalls.push(chainTo(subprog));
+  }
+  const bytesAbove = Math.max(0, ...tailCalls.map((chain) => chain.bytesAbove));
+  return { tailCalls, framesAbove, bytesAbove, frames: levels.length, bytes };
+}
+
+/** The most that programs which tail-call one another can take, whatever their slots hold. */
+export interface TailCallWorstCase {
+  readonly frames: number;
+  /** Bytes of BPF frames, not of what machine code puts between them. */
+  readonly bytes: number;
+}
+
+/**
+ * Each tail call leaves the frames above its subprogram in place and gives its own to the main subprogram of another program; after 33 of
+ * them the last program may go down as far as it can.
+ */
+export function worstTailCallStack(stacks: readonly TailCallStack[]): TailCallWorstCase {
+  const most = (part: "framesAbove" | "bytesAbove" | "frames" | "bytes"): number =>
+    Math.max(0, ...stacks.map((stack) => stack[part]));
+  return {
+    frames: MAX_TAIL_CALLS * most("framesAbove") + most("frames"),
+    bytes: MAX_TAIL_CALLS * most("bytesAbove") + most("bytes"),
+  };
+}
+
+/** @throws {BpfError} `argument` (EACCES) where a tail call happens below too many bytes of frames, as Linux refuses them */
+export function checkTailCallStack(verified: VerifiedProgram): void {
+  const { structure, program } = verified;
+  if (!structure.subprogs.some(({ hasTailCall }) => hasTailCall)) return;
+  for (const { subprogs, bytesAbove } of tailCallStackOf(verified).tailCalls) {
+    if (bytesAbove < MAX_STACK_ABOVE_TAIL_CALL) continue;
+    const names = subprogs.map((index) => structure.subprogs[index]!.name).join(" → ");
+    throw new BpfError(
+      "argument",
+      `tail_calls are not allowed when call stack of previous frames is ${bytesAbove} bytes (EACCES), in '${program.name}'`,
+      {
+        insn: structure.subprogs[subprogs.at(-1)!]!.start,
+        expected: `less than ${MAX_STACK_ABOVE_TAIL_CALL} bytes above ${structure.subprogs[subprogs.at(-1)!]!.name}`,
+        hint: `the frames are those of ${names}, in steps of ${FRAME_STEP} bytes; ${MAX_TAIL_CALLS} tail calls may leave as many of each`,
+      },
+    );
   }
 }

@@ -3,22 +3,32 @@ import { Access, type Allocation, Fault, type GuestCall, type HostCall } from "@
 import { failure } from "../errno.ts";
 import { checkRange } from "../guest.ts";
 import type { LiveMap } from "../maps/map.ts";
+import { ProgArrayMap } from "../maps/prog-array.ts";
 import { type Helper, type HelperRow, type HelperSite, mapIn, u32 } from "./helper.ts";
 
+/** A map with values; @throws {Fault} for one of programs, which a verifier would have refused (EINVAL) */
+function elementsIn(site: HelperSite, address: bigint): LiveMap {
+  const map = mapIn(site, address);
+  if (map instanceof ProgArrayMap) {
+    throw new Fault("call", `prog_array map '${map.name}' is for tail calls only (EINVAL)`, address);
+  }
+  return map;
+}
+
 const lookup: Helper = (site, { args: [mapAddress, key], cpu }) => {
-  const map = mapIn(site, mapAddress);
+  const map = elementsIn(site, mapAddress);
   return map.find(site.memory.bytes, checkRange(site.memory, key, map.spec.keySize, "load"), cpu);
 };
 
 const lookupPercpu: Helper = (site, { args: [mapAddress, key, cpu] }) => {
-  const map = mapIn(site, mapAddress);
+  const map = elementsIn(site, mapAddress);
   const at = checkRange(site.memory, key, map.spec.keySize, "load");
   return map.perCpu && u32(cpu) < site.cpus ? map.find(site.memory.bytes, at, u32(cpu)) : 0n;
 };
 
 /** The map that a helper is to change; @throws {Fault} where programs may only read it, which a verifier would have refused */
 function changeableIn(site: HelperSite, address: bigint): LiveMap {
-  const map = mapIn(site, address);
+  const map = elementsIn(site, address);
   if ((map.access & Access.WRITE) === 0) {
     throw new Fault("store", `map '${map.name}' allows programs only reading`, address);
   }
@@ -46,7 +56,7 @@ function* forEach(
   { args: [mapAddress, callback, context, flags], cpu }: HostCall,
 ): Generator<GuestCall, bigint, bigint> {
   const { memory } = site;
-  const map = mapIn(site, mapAddress);
+  const map = elementsIn(site, mapAddress);
   if (flags !== 0n) return failure("EINVAL");
   let calls = 0n;
   let keyRoom: Allocation | undefined;

@@ -1,6 +1,7 @@
 // Arrays and per-CPU arrays: all elements exist from the start, at fixed addresses (kernel/bpf/arraymap.c states the rules).
 import type { Allocation, MapSpec } from "@bpfkit/core";
 import type { ErrnoName } from "../errno.ts";
+import { u32 } from "../guest.ts";
 import { ALL_CPUS, LiveMap, type MapSite, type Visit } from "./map.ts";
 
 /** `BPF_F_LOCK`: it needs a spin lock in the value, which no map here has; the kernel notices last. */
@@ -81,8 +82,4 @@ export class ArrayMap extends LiveMap {
       yield Uint8Array.of(index, index >>> 8, index >>> 16, index >>> 24);
     }
   }
-}
-
-function u32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 }

@@ -92,13 +92,20 @@ export abstract class LiveMap implements KernelMap {
   /** The stand-in for the kernel's `struct bpf_map`. */
   protected readonly object: Allocation;
 
-  constructor(site: MapSite, spec: MapSpec, type: string, perCpu: boolean) {
+  /** @param object - size and access of what programs hold as the map's pointer, where it is more than a number */
+  constructor(
+    site: MapSite,
+    spec: MapSpec,
+    type: string,
+    perCpu: boolean,
+    object: { readonly size: number; readonly access: number } = { size: OBJECT_SIZE, access: 0 },
+  ) {
     this.site = site;
     this.spec = spec;
     this.type = type;
     this.perCpu = perCpu;
     this.lanes = perCpu ? site.cpus : 1;
-    this.object = site.memory.allocate("data", OBJECT_SIZE, `map '${spec.name}'`, 0);
+    this.object = site.memory.allocate("data", object.size, `map '${spec.name}'`, object.access);
   }
 
   abstract get size(): number;
@@ -245,6 +252,12 @@ export abstract class LiveMap implements KernelMap {
     const row = new Uint8Array(valueSize * this.lanes);
     for (const [lane, bytes] of list.entries()) row.set(bytes, lane * valueSize);
     return row;
+  }
+
+  /** @throws {BpfError} `argument` where the host may not do this, or the key has another size */
+  protected checkAccess(key: Uint8Array, what: "read" | "write"): void {
+    this.#checkKey(key);
+    this.#checkHost(what === "read" ? MAP_FLAGS.wronly : MAP_FLAGS.rdonly, what);
   }
 
   #checkKey(key: Uint8Array): void {

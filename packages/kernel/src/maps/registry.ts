@@ -3,6 +3,7 @@ import { BpfError, MAP_FLAGS, type MapSpec, mapTypeName } from "@bpfkit/core";
 import { ArrayMap } from "./array.ts";
 import { HashMap } from "./hash.ts";
 import type { LiveMap, MapSite } from "./map.ts";
+import { ProgArrayMap } from "./prog-array.ts";
 
 /** The largest piece of memory the kernel's allocators give, in bytes: at once, and per CPU; and what a hash element needs besides. */
 const KMALLOC_MAX = 4 << 20;
@@ -52,6 +53,11 @@ const TYPES: { readonly [name: string]: MapType } = {
     check: (spec) => checkLru(spec, PER_CPU_MAX),
     create: (site, spec, type) => new HashMap(site, spec, type, { lru: true, perCpu: true }),
   },
+  prog_array: {
+    flags: MAP_FLAGS.numa_node | MAP_FLAGS.rdonly | MAP_FLAGS.wronly,
+    check: checkProgArray,
+    create: (site, spec, type) => new ProgArrayMap(site, spec, type),
+  },
 };
 
 /**
@@ -94,6 +100,11 @@ export function createLiveMap(site: MapSite, spec: MapSpec): LiveMap {
 function checkArray(spec: MapSpec, valueMax: number): void {
   if (spec.keySize !== 4) refuse(spec, `key size ${spec.keySize}`, "EINVAL", "4, an index");
   checkSize(spec, "value size", spec.valueSize, valueMax);
+}
+
+function checkProgArray(spec: MapSpec): void {
+  if (spec.keySize !== 4) refuse(spec, `key size ${spec.keySize}`, "EINVAL", "4, an index");
+  if (spec.valueSize !== 4) refuse(spec, `value size ${spec.valueSize}`, "EINVAL", "4, a file descriptor");
 }
 
 function checkHash(spec: MapSpec, valueMax: number): void {

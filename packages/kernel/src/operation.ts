@@ -1,0 +1,81 @@
+// Changes of the kernel's state as steps, so that other CPUs can run between any two of them.
+import { BpfError } from "@bpfkit/core";
+
+/** What one operation holds at a time. */
+export class Mutex {
+  readonly name: string;
+  #held = false;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  get held(): boolean {
+    return this.#held;
+  }
+
+  /** For the operation whose `lock` step was granted. */
+  take(): void {
+    if (this.#held) throw new BpfError("argument", `${this.name} is held (EBUSY)`);
+    this.#held = true;
+  }
+
+  give(): void {
+    this.#held = false;
+  }
+}
+
+/** What an operation is about to do when it yields. */
+export type Step =
+  /** Takes a mutex; must not go on while it is held. */
+  | { readonly kind: "lock"; readonly mutex: Mutex }
+  | { readonly kind: "unlock"; readonly mutex: Mutex }
+  /** Stores bytes that CPUs read, in one go; `what` names them. */
+  | { readonly kind: "write"; readonly what: string; readonly address: bigint; readonly bytes: Uint8Array }
+  /** Makes every CPU forget the instructions that it has fetched. */
+  | { readonly kind: "sync-cores" }
+  /** Must not go on while a CPU, or a context put aside, has its pc from `from` to below `to`. */
+  | { readonly kind: "wait-clear"; readonly from: bigint; readonly to: bigint }
+  /** Must not go on while a run that had begun by now is in progress. */
+  | { readonly kind: "wait-readers" };
+
+/**
+ * A change of the kernel's state. It yields each step *before* it makes it, and makes it when it is resumed; in between, anything else may
+ * happen. Whoever drives it sees to what a step has to wait for. `throw()` in place of `next()` means that the step failed: it is not made, and
+ * the operation takes back what it has done, in further steps, and throws the error in the end. Steps that take back cannot fail: what is thrown into them
+ * is dropped and they are made all the same.
+ */
+export type Operation<T> = Generator<Step, T, void>;
+
+/** Makes every step of an operation, whatever is thrown into it. */
+export function* surely<T>(operation: Operation<T>): Operation<T> {
+  let result = operation.next();
+  while (result.done !== true) {
+    try {
+      yield result.value;
+    } catch {
+      // What takes a change back goes on.
+    }
+    result = operation.next();
+  }
+  return result.value;
+}
+
+/** One step as an operation, for {@link surely}. */
+export function* one(step: Step): Operation<void> {
+  yield step;
+}
+
+/**
+ * Makes all steps at once, for when nothing else runs.
+ *
+ * @param blocked - why a step cannot be made now; it fails then, and the operation is taken back
+ */
+export function drain<T>(operation: Operation<T>, blocked: (step: Step) => BpfError | undefined): T {
+  let result = operation.next();
+  while (result.done !== true) {
+    const reason = blocked(result.value);
+    result = reason === undefined ? operation.next() : operation.throw(reason);
+  }
+  return result.value;
+}
