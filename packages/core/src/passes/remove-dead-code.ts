@@ -2,7 +2,7 @@
 import { Fact } from "../analysis/facts.ts";
 import type { PatchList } from "../patch/list.ts";
 import type { Pass } from "../patch/patch.ts";
-import { isConditional, isGoto, isMayGoto, op } from "./words.ts";
+import { isGoto, isMayGoto, op } from "./words.ts";
 
 /** Jumps whose outcome is known are wired to it, instructions that nothing reaches are deleted, and then jumps to what follows them. */
 export const removeDeadCode: Pass = {
@@ -18,24 +18,11 @@ export const removeDeadCode: Pass = {
     }
     // From the end, so that of jumps that only jump over each other the last goes first.
     for (const at of [...list].reverse()) if (isIdle(list, at)) list.delete(at);
-    // Later passes may put something before what follows; jumps are to pass over it.
-    for (const at of list) {
-      if (isJump(list.code(at)) && list.standing(list.target(at)!) < 0) list.aim(at, landing(list, at));
-    }
   },
 };
 
 /** Whether a jump leads to what follows it in any case. */
 function isIdle(list: PatchList, at: number): boolean {
   const code = list.code(at);
-  return (isGoto(code) || isMayGoto(code)) && landing(list, at) === list.next(at);
-}
-
-const isJump = (code: number): boolean => isConditional(code) || isGoto(code) || isMayGoto(code);
-
-/** The node that a jump leads to now. */
-function landing(list: PatchList, at: number): number {
-  const target = list.target(at)!;
-  const standing = list.standing(target);
-  return standing >= 0 ? standing : list.next(target);
+  return (isGoto(code) || isMayGoto(code)) && list.landing(list.target(at)!) === list.next(at);
 }

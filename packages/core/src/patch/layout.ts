@@ -1,7 +1,7 @@
 // Instructions of a patch list in their order: words, where every node came to lie, and the jumps that are still to be resolved.
 import { BpfError } from "../errors.ts";
 import { REACH, Reach, reachOf } from "./branches.ts";
-import type { PatchList, PatchStore } from "./list.ts";
+import { Link, type PatchList, type PatchStore } from "./list.ts";
 
 /** Per new slot, where it came from. */
 export interface Track {
@@ -13,10 +13,20 @@ export interface Track {
   readonly patch: Int32Array;
 }
 
-/** Tasks of the walk through nested patches. */
-const [UNIT, PROPER, CHAIN, END, FIRST] = [0, 1, 2, 3, 4];
+const { REPLACEMENT, POINTS, SHIFT } = Link;
 
-/** Puts the nodes of a list in order. One pass over originals and patches, no jump is resolved. */
+/** Tasks of the walk through nested patches. */
+const [UNIT, PROPER, CHAIN, END, CLOSE] = [0, 1, 2, 3, 4];
+
+/** Jumps that there is room for at first. */
+const FEW = 1024;
+
+/**
+ * Puts the nodes of a list in order. One pass over originals and patches, no jump is resolved.
+ *
+ * What went to a node that was deleted goes on to the next one that was not, past what was prepended to that. Within a prepended patch
+ * it goes on to the patch's end at most.
+ */
 export class Layout {
   readonly words: Int32Array;
   /** By original, and one more: the instruction, and with what was prepended. The same array when nothing was. */
@@ -24,7 +34,7 @@ export class Layout {
   readonly entry: Int32Array;
   readonly track: Track | undefined;
   /** Pairs of new slot and node. */
-  readonly jumps: Int32Array;
+  jumps: Int32Array = new Int32Array(2 * FEW);
   jumpCount = 0;
   readonly #list: PatchList;
   readonly #store: PatchStore;
@@ -33,6 +43,9 @@ export class Layout {
   readonly #poolPlace: Int32Array | undefined;
   #at = 0;
   readonly #tasks: number[] = [];
+  /** Nodes that were deleted or replaced, which have the place of the next slot; those from `#scope` on are in the innermost prepended patch. */
+  readonly #pending: number[] = [];
+  #scope = 0;
 
   constructor(list: PatchList, tracked: boolean) {
     const store = list.store();
@@ -44,13 +57,12 @@ export class Layout {
     this.place = new Int32Array(originals + 1);
     this.entry = store.prepends === 0 ? this.place : new Int32Array(originals + 1);
     const nested = store.aimsInside || store.poolState !== undefined;
-    this.#poolPlace = nested ? new Int32Array(store.poolSlots) : undefined;
+    this.#poolPlace = nested ? new Int32Array(store.poolSlots + 1) : undefined;
     this.track = tracked
       ? { origin: new Int32Array(length), node: new Int32Array(length), patch: new Int32Array(length) }
       : undefined;
-    // Untouched memory costs nothing.
-    this.jumps = new Int32Array(2 * (nested || store.aims !== undefined ? length : originals));
-    this.#run();
+    if (nested) this.#runNested();
+    else this.#run();
   }
 
   /** New slot that a node in the jumps points at. @throws {BpfError} `structure` for a target outside the program */
@@ -67,12 +79,12 @@ export class Layout {
         });
       }
     } else {
-      const slot = node - originals - 1;
+      const slot = node - originals;
       const aim = aims?.[slot] ?? 0;
       target = aim > 0 ? aim - 1 : node + 1 + (reach === Reach.OFFSET ? pool[2 * slot]! >> 16 : pool[2 * slot + 1]!);
     }
     if (target < originals) return (reach >= Reach.CALL ? this.entry : this.place)[target]!;
-    return this.#poolPlace![target - originals - 1]!;
+    return this.#poolPlace![target - originals]!;
   }
 
   #what(at: number): string {
@@ -80,159 +92,161 @@ export class Layout {
     return at < originals ? `instruction ${at}` : `node ${at}, in a patch at instruction ${this.#list.origin(at)},`;
   }
 
+  /** Where no patch was patched, and no jump goes into one. */
   #run(): void {
-    const { originals, state, records, pool, poolState, aims } = this.#store;
-    const { words, place, entry, jumps, track } = this;
+    const { originals, state, headers, pool } = this.#store;
+    const { words, place, entry, track } = this;
     const original = this.#original;
-    const prepends = entry !== place;
-    const simple = poolState === undefined && this.#poolPlace === undefined && aims === undefined;
+    const hasPrepends = entry !== place;
     let to = 0;
-    let jumpCount = 0;
+    let hasDeleted = false;
     for (let i = 0; i < originals; i++) {
       const now = state[i]!;
+      if (hasPrepends) entry[i] = to;
       if (now === 0) {
         const word = original[2 * i]!;
         place[i] = to;
         words[2 * to] = word;
         words[2 * to + 1] = original[2 * i + 1]!;
-        if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) {
-          jumps[2 * jumpCount] = to;
-          jumps[2 * jumpCount++ + 1] = i;
-        }
-        if (prepends) entry[i] = to;
+        if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) this.#jump(to, i);
         if (track !== undefined) {
           track.origin[to] = i;
           track.node[to] = i;
         }
         to++;
-      } else if (simple && now > 0 && records[3 * now + 2] === 1) {
-        const first = records[3 * now + 1]! - originals - 1;
-        const end = records[3 * now + 4]! - originals - 2;
-        const begin = to;
-        place[i] = to;
-        if (prepends) entry[i] = to;
-        for (let slot = first; slot < end; slot++, to++) {
-          const word = pool[2 * slot]!;
-          words[2 * to] = word;
-          words[2 * to + 1] = pool[2 * slot + 1]!;
-          if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) this.#checkInside(slot, first, end);
-        }
-        if (track !== undefined) trackPatch(track, begin, to, i, originals + 1 + first, now);
-      } else {
-        this.#at = to;
-        this.jumpCount = jumpCount;
-        this.#patched(i);
-        jumpCount = this.jumpCount;
-        to = this.#at;
+        continue;
       }
+      if (now > 0) {
+        const header = headers[now - 1]!;
+        // The commonest of patches: all there is at this place, and no jumps in it.
+        if (pool[2 * header + 1] === REPLACEMENT) {
+          const begin = to;
+          place[i] = to;
+          const end = 2 * headers[now]!;
+          for (let from = 2 * header + 2; from < end; from += 2, to++) {
+            words[2 * to] = pool[from]!;
+            words[2 * to + 1] = pool[from + 1]!;
+          }
+          if (track !== undefined) trackPatch(track, begin, to, i, originals + header + 1, now);
+          continue;
+        }
+      } else hasDeleted = true;
+      this.#at = to;
+      this.#patched(i, now);
+      to = this.#at;
     }
-    this.jumpCount = jumpCount;
     place[originals] = to;
     entry[originals] = to;
+    if (hasDeleted) for (let i = originals - 1; i >= 0; i--) if (state[i]! < 0) place[i] = place[i + 1]!;
   }
 
-  #patched(i: number): void {
-    if (this.#store.poolState !== undefined) {
-      this.#nested(i);
-      return;
-    }
-    const { state, records } = this.#store;
-    this.entry[i] = this.#at;
-    const now = state[i]!;
+  #patched(i: number, now: number): void {
+    const { headers, pool } = this.#store;
     const id = now < 0 ? -now - 1 : now;
-    const link = id === 0 ? 0 : records[3 * id + 2]!;
-    const replaced = (link & 1) !== 0;
-    const last = replaced ? link >> 1 : id;
+    const link = id === 0 ? 0 : pool[2 * headers[id - 1]! + 1]!;
+    const isReplaced = (link & REPLACEMENT) !== 0;
+    const last = isReplaced ? link >> SHIFT : id;
     if (last !== 0) {
-      let next = records[3 * last + 2]! >> 1;
-      while (next !== last) {
+      let next = last;
+      do {
+        next = pool[2 * headers[next - 1]! + 1]! >> SHIFT;
         this.#whole(i, next);
-        next = records[3 * next + 2]! >> 1;
-      }
-      this.#whole(i, last);
+      } while (next !== last);
     }
     this.place[i] = this.#at;
-    if (replaced) this.#whole(i, id);
+    if (isReplaced) this.#whole(i, id);
     else if (now > 0) this.#slot(i, i, 0);
   }
 
   /** A patch that nobody patched. */
   #whole(origin: number, id: number): void {
-    const { originals, records, pool, aims } = this.#store;
-    const first = records[3 * id + 1]! - originals - 1;
-    const end = this.#endOf(id);
+    const { originals, headers, pool, aims } = this.#store;
     const { words, track } = this;
-    const poolPlace = this.#poolPlace;
+    const first = headers[id - 1]! + 1;
+    const end = headers[id]!;
+    const points = (pool[2 * first - 1]! & POINTS) !== 0;
     let to = this.#at;
     for (let slot = first; slot < end; slot++, to++) {
       const word = pool[2 * slot]!;
       words[2 * to] = word;
       words[2 * to + 1] = pool[2 * slot + 1]!;
-      if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) {
-        if (aims !== undefined && aims[slot] !== 0) this.#jump(to, originals + 1 + slot);
-        else this.#checkInside(slot, first, end);
-      }
-      if (poolPlace !== undefined) poolPlace[slot] = to;
-      if (track !== undefined) {
-        track.origin[to] = origin;
-        track.node[to] = originals + 1 + slot;
-        track.patch[to] = id;
-      }
+      if (!points || reachOf(word) === 0) continue;
+      if (aims !== undefined && aims[slot] !== 0) this.#jump(to, originals + slot);
+      else this.#checkInside(slot, first, end);
     }
-    if (poolPlace !== undefined) poolPlace[end] = to;
+    if (track !== undefined) trackPatch(track, this.#at, to, origin, originals + first, id);
     this.#at = to;
+  }
+
+  #runNested(): void {
+    const { originals } = this.#store;
+    for (let i = 0; i < originals; i++) this.#nested(i);
+    this.place[originals] = this.#at;
+    this.entry[originals] = this.#at;
+    this.#settle();
   }
 
   /** One unit whose patches may have been patched, to any depth. */
   #nested(origin: number): void {
-    const { originals, records, pool, state, poolState, aims } = this.#store;
+    const { originals, headers, pool, state, poolState, aims } = this.#store;
     const tasks = this.#tasks;
-    const poolPlace = this.#poolPlace!;
     tasks.push(UNIT, origin, 0);
     while (tasks.length > 0) {
       const last = tasks.pop()!;
       const what = tasks.pop()!;
       const task = tasks.pop()!;
-      if (task === END) {
-        poolPlace[what] = this.#at;
+      if (task === CLOSE) {
+        this.#settle();
+        this.#scope = what;
         continue;
       }
-      if (task === FIRST) {
-        const place = poolPlace[last]!;
-        if (what < originals) this.place[what] = place;
-        else poolPlace[what - originals - 1] = place;
+      if (task === END) {
+        this.#poolPlace![what] = this.#at;
         continue;
       }
       if (task === CHAIN) {
-        if (what !== last) tasks.push(CHAIN, records[3 * what + 2]! >> 1, last);
-        const first = records[3 * what + 1]! - originals - 1;
-        const end = this.#endOf(what);
+        const first = headers[what - 1]! + 1;
+        const end = headers[what]!;
+        const link = pool[2 * first - 1]!;
+        if ((link & REPLACEMENT) === 0) {
+          if (what !== last) tasks.push(CHAIN, link >> SHIFT, last);
+          tasks.push(CLOSE, this.#scope, 0);
+          this.#scope = this.#pending.length;
+        }
         tasks.push(END, end, 0);
         for (let slot = end - 1; slot >= first; slot--) {
           if (reachOf(pool[2 * slot]!) !== 0 && (aims?.[slot] ?? 0) === 0) this.#checkInside(slot, first, end);
-          tasks.push(UNIT, originals + 1 + slot, what);
+          tasks.push(UNIT, originals + slot, what);
         }
         continue;
       }
-      const now = what < originals ? state[what]! : poolState![what - originals - 1]!;
+      const now = what < originals ? state[what]! : (poolState?.[what - originals] ?? 0);
       const id = now < 0 ? -now - 1 : now;
-      const link = id === 0 ? 0 : records[3 * id + 2]!;
-      const replaced = (link & 1) !== 0;
+      const link = id === 0 ? 0 : pool[2 * headers[id - 1]! + 1]!;
+      const isReplaced = (link & REPLACEMENT) !== 0;
       if (task === UNIT) {
         if (what < originals) this.entry[what] = this.#at;
         tasks.push(PROPER, what, last);
-        const tail = replaced ? link >> 1 : id;
-        if (tail !== 0) tasks.push(CHAIN, records[3 * tail + 2]! >> 1, tail);
-        continue;
+        const tail = isReplaced ? link >> SHIFT : id;
+        if (tail !== 0) tasks.push(CHAIN, pool[2 * headers[tail - 1]! + 1]! >> SHIFT, tail);
+      } else if (isReplaced || now < 0) {
+        this.#pending.push(what);
+        if (isReplaced) tasks.push(CHAIN, id, id);
+      } else {
+        this.#pending.push(what);
+        this.#settle();
+        this.#slot(origin, what, last);
       }
-      if (replaced) {
-        // What went to the replaced node goes to the first of its replacement, past what was prepended to that.
-        tasks.push(FIRST, what, records[3 * id + 1]! - originals - 1, CHAIN, id, id);
-        continue;
-      }
-      if (what < originals) this.place[what] = this.#at;
-      else poolPlace[what - originals - 1] = this.#at;
-      if (now >= 0) this.#slot(origin, what, last);
+    }
+  }
+
+  /** Gives what is pending in the innermost prepended patch its place. */
+  #settle(): void {
+    const { originals } = this.#store;
+    while (this.#pending.length > this.#scope) {
+      const node = this.#pending.pop()!;
+      if (node < originals) this.place[node] = this.#at;
+      else this.#poolPlace![node - originals] = this.#at;
     }
   }
 
@@ -240,7 +254,7 @@ export class Layout {
     const { originals, pool } = this.#store;
     const to = this.#at++;
     const words = node < originals ? this.#original : pool;
-    const from = node < originals ? node : node - originals - 1;
+    const from = node < originals ? node : node - originals;
     const word = words[2 * from]!;
     this.words[2 * to] = word;
     this.words[2 * to + 1] = words[2 * from + 1]!;
@@ -253,11 +267,6 @@ export class Layout {
     }
   }
 
-  /** Slot of the pool behind a patch. */
-  #endOf(id: number): number {
-    return this.#store.records[3 * id + 4]! - this.#store.originals - 2;
-  }
-
   /** @throws {BpfError} `structure` when a jump without aim leaves its patch */
   #checkInside(slot: number, first: number, end: number): void {
     const { originals, pool } = this.#store;
@@ -265,7 +274,7 @@ export class Layout {
     const reach = reachOf(word);
     const to = slot + 1 + (reach === Reach.OFFSET ? word >> 16 : pool[2 * slot + 1]!);
     if (reach < Reach.CALL && to >= first && to <= end) return;
-    const node = originals + 1 + slot;
+    const node = originals + slot;
     throw new BpfError("structure", `${this.#what(node)} leaves its patch without an aim`, {
       insn: this.#list.origin(node),
       expected:
@@ -276,9 +285,14 @@ export class Layout {
   }
 
   #jump(to: number, node: number): void {
-    const count = this.jumpCount++;
-    this.jumps[2 * count] = to;
-    this.jumps[2 * count + 1] = node;
+    const at = 2 * this.jumpCount++;
+    if (at === this.jumps.length) {
+      const longer = new Int32Array(2 * at);
+      longer.set(this.jumps);
+      this.jumps = longer;
+    }
+    this.jumps[at] = to;
+    this.jumps[at + 1] = node;
   }
 }
 

@@ -1,11 +1,11 @@
 // From a patch list to a program: everything in its new place, then every jump once, then everything else that points at code.
-import { type InsnFacts, noFacts } from "../analysis/facts.ts";
+import { Fact, type InsnFacts, noFacts } from "../analysis/facts.ts";
 import { BpfError } from "../errors.ts";
 import { Insns } from "../isa/insns.ts";
 import type { Program } from "../program.ts";
 import { Reach, reachOf } from "./branches.ts";
 import { Layout, type Track } from "./layout.ts";
-import type { PatchList, PatchStore } from "./list.ts";
+import { Link, type PatchList, type PatchStore } from "./list.ts";
 import { fitsOffset, lengthen } from "./long-jumps.ts";
 import {
   checkMetadata,
@@ -69,17 +69,17 @@ export function linearize(list: PatchList, options: LinearizeOptions = {}): Line
   if (store.length === 0)
     throw new BpfError("structure", "nothing is left of the program", { expected: "an instruction" });
   const withSources = facts || (metadata.aux ?? []).length > 0;
-  const layout = new Layout(list, provenance || withSources);
+  const needsNodes = withSources && (store.heirs !== undefined || store.poolRecorded !== undefined);
+  const layout = new Layout(list, provenance || needsNodes);
   const { track } = layout;
   const resolved = resolve(list, layout, isa);
   const words = resolved?.words ?? layout.words;
-  const places: Places =
-    resolved === undefined
-      ? { place: layout.place, entry: layout.entry, length: store.length }
-      : shifted(layout, resolved.shift, words.length >> 1);
+  const length = words.length >> 1;
   const { shift } = resolved ?? {};
+  const places: Places =
+    shift === undefined ? { place: layout.place, entry: layout.entry, length } : shifted(layout, shift, length);
   const tracked = track === undefined || shift === undefined ? track : stretched(track, shift);
-  const heirs = withSources ? heirsOf(store, tracked!, shift) : undefined;
+  const heirs = withSources ? heirsOf(store, places, tracked?.node, shift) : undefined;
 
   const { subprogs, funcs } = mapSubprogs(program.subprogs, metadata.funcs, places);
   const { aux, tables } = metadata;
@@ -92,13 +92,13 @@ export function linearize(list: PatchList, options: LinearizeOptions = {}): Line
       ...(program.lines === undefined ? {} : { lines: mapLines(program.lines, places) }),
     },
     metadata: {
-      ...(aux === undefined ? {} : { aux: aux.map((column) => mapAux(column, words, heirs!, tracked!.origin)) }),
+      ...(aux === undefined ? {} : { aux: aux.map((column) => mapAux(column, words, heirs!, places.entry)) }),
       ...(funcs === undefined ? {} : { funcs }),
       ...(tables === undefined ? {} : { tables: tables.map((table) => mapTable(table, places, isGone)) }),
     },
-    facts: facts ? mapFacts(list, store, tracked!, heirs!) : undefined,
+    facts: facts ? mapFacts(list, store, length, tracked?.node, heirs!, shift) : undefined,
     provenance: provenance ? { ...tracked!, entry: places.entry, place: places.place } : undefined,
-    work: workOf(list, layout, words.length >> 1, (resolved?.rounds ?? 0) + 1, options),
+    work: workOf(list, layout, length, (resolved?.rounds ?? 0) + 1, options),
   };
 }
 
@@ -164,25 +164,70 @@ function stretched(track: Track, shift: Int32Array): Track {
   return { origin: stretch(track.origin), node: stretch(track.node), patch: stretch(track.patch) };
 }
 
-/** Which new slots have an original's facts and aux data. The slots that a long form adds to a jump have none. */
-function heirsOf({ originals, heirs }: PatchStore, { node }: Track, shift: Int32Array | undefined): Heirs {
-  const length = node.length;
-  const to = new Int32Array(length);
-  const from = new Int32Array(length);
+/**
+ * Which new slots have an original's facts and aux data: the originals themselves, and who inherits from them. The slots that a long form
+ * adds to a jump have none.
+ */
+function heirsOf(
+  store: PatchStore,
+  { place }: Places,
+  nodes: Int32Array | undefined,
+  shift: Int32Array | undefined,
+): Heirs {
+  const { originals, state, headers, pool, poolSlots, heirs } = store;
+  const isLive = (now: number): boolean => now > 0 && (pool[2 * headers[now - 1]! + 1]! & Link.REPLACEMENT) === 0;
+  let most = 0;
+  for (let i = 0; i < originals; i++) if (state[i]! >= 0 && (state[i] === 0 || isLive(state[i]!))) most++;
+  if (heirs !== undefined) for (let slot = 0; slot < poolSlots; slot++) if (heirs[slot] !== 0) most++;
+  const to = new Int32Array(most);
+  const from = new Int32Array(most);
   let count = 0;
-  for (let i = 0; i < length; i++) {
-    const at = node[i]!;
-    const source = at < originals ? at : heirs === undefined ? -1 : heirs[at - originals - 1]! - 1;
-    if (source < 0 || (shift !== undefined && i > 0 && at === node[i - 1])) continue;
-    to[count] = i;
-    from[count++] = source;
+  for (let i = 0; i < originals; i++) {
+    const now = state[i]!;
+    if (now < 0 || (now > 0 && !isLive(now))) continue;
+    to[count] = place[i]!;
+    from[count++] = i;
+  }
+  if (heirs !== undefined) {
+    for (let i = 0; i < nodes!.length; i++) {
+      const slot = nodes![i]! - originals;
+      if (slot < 0 || heirs[slot] === 0 || isAdded(nodes!, i, shift)) continue;
+      to[count] = i;
+      from[count++] = heirs[slot]! - 1;
+    }
   }
   return { to, from, count };
 }
 
-function mapFacts({ facts }: PatchList, store: PatchStore, { node }: Track, { to, from, count }: Heirs): InsnFacts {
+/** Whether a slot is one that a long form adds behind its first. */
+function isAdded(nodes: Int32Array, slot: number, shift: Int32Array | undefined): boolean {
+  return shift !== undefined && slot > 0 && nodes[slot - 1] === nodes[slot];
+}
+
+/** A jump that grew by one slot has the inverted condition, so what is known of its outcome is inverted, too. */
+function turnOutcomes(flags: Uint16Array, shift: Int32Array): void {
+  const { ALWAYS_TAKEN, NEVER_TAKEN } = Fact;
+  for (let slot = 0; slot + 1 < shift.length; slot++) {
+    if (shift[slot + 1]! - shift[slot]! !== 1) continue;
+    const at = slot + shift[slot]!;
+    const now = flags[at]!;
+    flags[at] =
+      (now & ~(ALWAYS_TAKEN | NEVER_TAKEN)) |
+      ((now & ALWAYS_TAKEN) !== 0 ? NEVER_TAKEN : 0) |
+      ((now & NEVER_TAKEN) !== 0 ? ALWAYS_TAKEN : 0);
+  }
+}
+
+/** Facts in their new places. `shift` is of those before long forms. */
+function mapFacts(
+  { facts }: PatchList,
+  store: PatchStore,
+  length: number,
+  nodes: Int32Array | undefined,
+  { to, from, count }: Heirs,
+  shift: Int32Array | undefined,
+): InsnFacts {
   const { originals, recorded, poolRecorded } = store;
-  const length = node.length;
   const mapped = noFacts(length);
   if (facts.flags.length > 0) {
     const { flags, pointer, offset, map, index } = mapped;
@@ -198,10 +243,11 @@ function mapFacts({ facts }: PatchList, store: PatchStore, { node }: Track, { to
   if (recorded !== undefined) for (let i = 0; i < count; i++) mapped.flags[to[i]!]! |= recorded[from[i]!]!;
   if (poolRecorded !== undefined) {
     for (let i = 0; i < length; i++) {
-      const slot = node[i]! - originals - 1;
-      if (slot >= 0) mapped.flags[i]! |= poolRecorded[slot]!;
+      const slot = nodes![i]! - originals;
+      if (slot >= 0 && !isAdded(nodes!, i, shift)) mapped.flags[i]! |= poolRecorded[slot]!;
     }
   }
+  if (shift !== undefined) turnOutcomes(mapped.flags, shift);
   return mapped;
 }
 

@@ -2,7 +2,7 @@
 import { type InsnFacts, NO_FACTS } from "../analysis/facts.ts";
 import { BpfError } from "../errors.ts";
 import type { Program } from "../program.ts";
-import { LDIMM64, Reach, reachOf } from "./branches.ts";
+import { LDIMM64, REACH, Reach, reachOf } from "./branches.ts";
 
 /** One call of `replace` or `prepend`. */
 export interface Patch {
@@ -21,15 +21,15 @@ export interface Patch {
 /** The store of a {@link PatchList}, for those who read it in bulk; it changes with the next edit and is not to be written. */
 export interface PatchStore {
   readonly originals: number;
-  /** Two words a slot of all patches, each patch followed by one empty slot that stands for its end. Node `originals + 1` is slot 0. */
+  /**
+   * All patches, two words a slot, node `originals` being slot 0. A patch is a header, which is no instruction, and its instructions; the
+   * next header stands for its end. A header has the node that the patch is at, and its {@link Link}.
+   */
   readonly pool: Int32Array;
   readonly poolSlots: number;
   readonly patches: number;
-  /**
-   * Three numbers a patch, from patch 1 on: the node it is at, its first node, and `link << 1 | isReplacement`. One more has the node
-   * that the next patch would begin with.
-   */
-  readonly records: Int32Array;
+  /** Slots of headers: patch p has `headers[p - 1]`, and ends at `headers[p]`. */
+  readonly headers: Int32Array;
   /** State of each original, and of each slot of the pool where any of them was patched: see {@link PatchList}. */
   readonly state: Int32Array;
   readonly poolState: Int32Array | undefined;
@@ -52,10 +52,21 @@ export interface PatchStore {
   readonly passStarts: readonly number[];
 }
 
-/** Class of an opcode byte; that of the two-slot load and of its second half. */
-const [CLASS, CLASS_LD] = [7, 0];
-const REPLACEMENT = 1;
-const RECORD = 3;
+/** Bits of a header's second word; above them is the patch that it links to. */
+export const Link = {
+  /** The patch replaces its node; otherwise it stands before it. */
+  REPLACEMENT: 1,
+  /** Some of its instructions point at others. */
+  POINTS: 2,
+  SHIFT: 2,
+} as const;
+
+const { REPLACEMENT, POINTS, SHIFT } = Link;
+
+/** What `#append` has to look at, by opcode byte: 1 the two-slot load and its second half, 2 what may point at others, 3 both. */
+const SHAPE: Uint8Array = REACH.map(
+  (reach, code) => (code === 0 || code === LDIMM64 ? 1 : 0) | (reach === Reach.NONE ? 0 : 2),
+);
 
 /**
  * The instructions of a program as nodes, numbered for good: an original is its slot index, an instruction of a patch has the number
@@ -89,10 +100,11 @@ export class PatchList implements Iterable<number> {
   // State of a node: 0 as it was; p > 0: patch p is the last one prepended to it or the one that replaced it; -p - 1: deleted, p as
   // before or 0. Prepended patches form a ring by link, the last one linking to the first; a replacement links to the last prepended.
   readonly #state: Int32Array;
+  // By slot of the pool, like all columns of the pool.
   #poolState: Int32Array | undefined;
   #pool: Int32Array;
   #poolSlots = 0;
-  #records: Int32Array;
+  #headers: Int32Array;
   #patches = 0;
   #prepends = 0;
   #length: number;
@@ -120,8 +132,7 @@ export class PatchList implements Iterable<number> {
     this.#state = new Int32Array(slots);
     // Untouched memory costs nothing, growing does.
     this.#pool = new Int32Array(64 + 8 * slots);
-    this.#records = new Int32Array(64 + RECORD * slots);
-    this.#records[RECORD + 1] = slots + 1;
+    this.#headers = new Int32Array(64 + slots);
   }
 
   /** Slots of the program: its nodes are 0 … `originals - 1`. */
@@ -136,7 +147,7 @@ export class PatchList implements Iterable<number> {
 
   /** First word of a node: offset, registers and opcode. */
   word(at: number): number {
-    return at < this.#originals ? this.#words[2 * at]! : this.#pool[2 * (at - this.#originals - 1)]!;
+    return at < this.#originals ? this.#words[2 * at]! : this.#pool[2 * (at - this.#originals)]!;
   }
 
   /** Opcode byte. */
@@ -159,7 +170,7 @@ export class PatchList implements Iterable<number> {
 
   /** Signed 32-bit immediate. */
   imm(at: number): number {
-    return at < this.#originals ? this.#words[2 * at + 1]! : this.#pool[2 * (at - this.#originals) - 1]!;
+    return at < this.#originals ? this.#words[2 * at + 1]! : this.#pool[2 * (at - this.#originals) + 1]!;
   }
 
   /** Slots of the instruction: 1, or 2 for a two-slot load, whose high half is `imm(at + 1)`. */
@@ -188,14 +199,14 @@ export class PatchList implements Iterable<number> {
   flags(at: number): number {
     const n = this.#originals;
     if (at < n) return (this.facts.flags[at] ?? 0) | (this.#recorded?.[at] ?? 0);
-    const heir = this.#heirs?.[at - n - 1] ?? 0;
-    return (this.#poolRecorded?.[at - n - 1] ?? 0) | (heir === 0 ? 0 : this.flags(heir - 1));
+    const heir = this.#heirs?.[at - n] ?? 0;
+    return (this.#poolRecorded?.[at - n] ?? 0) | (heir === 0 ? 0 : this.flags(heir - 1));
   }
 
   /** The original slot that a node goes back to. */
   origin(at: number): number {
     let node = at;
-    while (node >= this.#originals) node = this.#records[RECORD * this.#patchOf(node)]!;
+    while (node >= this.#originals) node = this.#ownerOf(this.#patchOf(node));
     return node;
   }
 
@@ -209,18 +220,17 @@ export class PatchList implements Iterable<number> {
     if (!Number.isInteger(id) || id < 1 || id > this.#patches) {
       throw new BpfError("argument", `patch ${id}`, { expected: `1..${this.#patches}` });
     }
-    const records = this.#records;
-    const first = records[RECORD * id + 1]!;
+    const first = this.#firstOf(id);
     let pass = this.#passStarts.length - 1;
     while (pass >= 0 && this.#passStarts[pass]! > id) pass--;
-    const kind = (records[RECORD * id + 2]! & REPLACEMENT) === 0 ? "prepend" : "replace";
-    return { id, kind, at: records[RECORD * id]!, first, slots: this.#endOf(id) - first, pass };
+    const kind = this.#isReplacement(id) ? "replace" : "prepend";
+    return { id, kind, at: this.#ownerOf(id), first, slots: this.#endOf(id) - first, pass };
   }
 
   /** Whether a node still stands in the list itself: neither replaced nor deleted. */
   isLive(at: number): boolean {
     const state = this.#stateOf(at);
-    return state === 0 || (state > 0 && (this.#records[RECORD * state + 2]! & REPLACEMENT) === 0);
+    return state === 0 || (state > 0 && !this.#isReplacement(state));
   }
 
   /** The node that stands for one now: itself, or the first of its replacement; -1 when that was deleted. */
@@ -229,7 +239,34 @@ export class PatchList implements Iterable<number> {
     while (!this.isLive(node)) {
       const state = this.#stateOf(node);
       if (state < 0) return -1;
-      node = this.#records[RECORD * state + 1]!;
+      node = this.#firstOf(state);
+    }
+    return node;
+  }
+
+  /**
+   * The node that a jump to `at` leads to: the one that stands for it; when that was deleted, the next that was not, passing over what
+   * was prepended to it; behind a prepended patch, what follows. -1 at the end.
+   */
+  landing(at: number): number {
+    let node = at;
+    while (!this.isLive(node)) {
+      const state = this.#stateOf(node);
+      if (state > 0) {
+        node = this.#firstOf(state);
+        continue;
+      }
+      for (;;) {
+        const id = node < this.#originals ? 0 : this.#patchOf(node);
+        const next = node + this.width(node);
+        if (next < (id === 0 ? this.#originals : this.#endOf(id))) {
+          node = next;
+          break;
+        }
+        if (id === 0) return -1;
+        if (!this.#isReplacement(id)) return this.next(node);
+        node = this.#ownerOf(id);
+      }
     }
     return node;
   }
@@ -261,13 +298,18 @@ export class PatchList implements Iterable<number> {
    * @throws {BpfError} `argument` when the node does not stand in the list any more, or the words cut a two-slot load in half
    */
   replace(at: number, words: ArrayLike<number>, slots: number = words.length >> 1): number {
-    const untouched = at >= 0 && at < this.#originals && this.#state[at] === 0;
-    const code = untouched ? this.#words[2 * at]! & 0xff : 0;
-    const state = code === 0 ? this.#check(at) : 0;
-    const first = this.#append(at, words, slots, (state << 1) | REPLACEMENT);
-    if (untouched) this.#state[at] = this.#patches;
-    else this.#setState(at, this.#patches);
-    const width = (untouched ? code : this.code(at)) === LDIMM64 ? 2 : 1;
+    const isUntouched = at >= 0 && at < this.#originals && this.#state[at] === 0;
+    const code = isUntouched ? this.#words[2 * at]! & 0xff : 0;
+    if ((SHAPE[code]! & 1) === 0) {
+      const first = this.#append(at, words, slots, REPLACEMENT);
+      this.#state[at] = this.#patches;
+      this.#length += slots - 1;
+      return first;
+    }
+    const state = this.#check(at);
+    const width = this.width(at);
+    const first = this.#append(at, words, slots, (state << SHIFT) | REPLACEMENT);
+    this.#setState(at, this.#patches);
     if (width === 2) this.#setState(at + 1, -1);
     this.#length += slots - width;
     return first;
@@ -281,9 +323,11 @@ export class PatchList implements Iterable<number> {
   prepend(at: number, words: ArrayLike<number>, slots: number = words.length >> 1): number {
     const last = this.#check(at);
     const id = this.#patches + 1;
-    const link = last === 0 ? id : this.#records[RECORD * last + 2]! >> 1;
-    const first = this.#append(at, words, slots, link << 1);
-    if (last !== 0) this.#records[RECORD * last + 2] = id << 1;
+    const first = this.#append(at, words, slots, (last === 0 ? id : this.#linkOf(last)) << SHIFT);
+    if (last !== 0) {
+      const header = 2 * this.#headers[last - 1]! + 1;
+      this.#pool[header] = (this.#pool[header]! & POINTS) | (id << SHIFT);
+    }
     this.#setState(at, id);
     this.#prepends++;
     this.#length += slots;
@@ -323,7 +367,7 @@ export class PatchList implements Iterable<number> {
       this.#originalAims.set(at, target);
     } else {
       this.#aims ??= new Int32Array(this.#pool.length >> 1);
-      this.#aims[at - this.#originals - 1] = target + 1;
+      this.#aims[at - this.#originals] = target + 1;
     }
   }
 
@@ -333,10 +377,10 @@ export class PatchList implements Iterable<number> {
     this.#known(from);
     const n = this.#originals;
     if (at < n) throw new BpfError("argument", `node ${at} is an original`, { expected: "a patch's node" });
-    const source = from < n ? from + 1 : (this.#heirs?.[from - n - 1] ?? 0);
+    const source = from < n ? from + 1 : (this.#heirs?.[from - n] ?? 0);
     if (source === 0) return;
     this.#heirs ??= new Int32Array(this.#pool.length >> 1);
-    this.#heirs[at - n - 1] = source;
+    this.#heirs[at - n] = source;
   }
 
   /** Records facts of a node (bits of `Fact`), which must hold in every run of the patched program. */
@@ -348,7 +392,7 @@ export class PatchList implements Iterable<number> {
       this.#recorded[at]! |= flags;
     } else {
       this.#poolRecorded ??= new Uint16Array(this.#pool.length >> 1);
-      this.#poolRecorded[at - n - 1]! |= flags;
+      this.#poolRecorded[at - n]! |= flags;
     }
   }
 
@@ -359,7 +403,7 @@ export class PatchList implements Iterable<number> {
       pool: this.#pool,
       poolSlots: this.#poolSlots,
       patches: this.#patches,
-      records: this.#records,
+      headers: this.#headers,
       state: this.#state,
       poolState: this.#poolState,
       aims: this.#aims,
@@ -377,12 +421,12 @@ export class PatchList implements Iterable<number> {
 
   #aimOf(at: number): number | undefined {
     if (at < this.#originals) return this.#originalAims?.get(at);
-    const aim = this.#aims?.[at - this.#originals - 1] ?? 0;
+    const aim = this.#aims?.[at - this.#originals] ?? 0;
     return aim === 0 ? undefined : aim - 1;
   }
 
   #stateOf(at: number): number {
-    return at < this.#originals ? this.#state[at]! : (this.#poolState?.[at - this.#originals - 1] ?? 0);
+    return at < this.#originals ? this.#state[at]! : (this.#poolState?.[at - this.#originals] ?? 0);
   }
 
   #setState(at: number, state: number): void {
@@ -390,24 +434,42 @@ export class PatchList implements Iterable<number> {
       this.#state[at] = state;
     } else {
       this.#poolState ??= new Int32Array(this.#pool.length >> 1);
-      this.#poolState[at - this.#originals - 1] = state;
+      this.#poolState[at - this.#originals] = state;
     }
   }
 
-  /** First node after a patch's own: the empty slot behind it. */
+  #firstOf(id: number): number {
+    return this.#originals + this.#headers[id - 1]! + 1;
+  }
+
+  /** First node after a patch's own: the next header. */
   #endOf(id: number): number {
-    return this.#records[RECORD * (id + 1) + 1]! - 1;
+    return this.#originals + this.#headers[id]!;
+  }
+
+  /** The node that a patch is at. */
+  #ownerOf(id: number): number {
+    return this.#pool[2 * this.#headers[id - 1]!]!;
+  }
+
+  #linkOf(id: number): number {
+    return this.#pool[2 * this.#headers[id - 1]! + 1]! >> SHIFT;
+  }
+
+  #isReplacement(id: number): boolean {
+    return (this.#pool[2 * this.#headers[id - 1]! + 1]! & REPLACEMENT) !== 0;
   }
 
   /** The patch that holds a node of the pool. Neighbours of the last one found cost O(1), others O(log patches). */
   #patchOf(at: number): number {
-    const records = this.#records;
+    const headers = this.#headers;
+    const slot = at - this.#originals;
     let low = this.#lastFound;
-    if (at < records[RECORD * low + 1]! || at > this.#endOf(low)) {
+    if (slot <= headers[low - 1]! || slot > headers[low]!) {
       low = 1;
       for (let high = this.#patches; low < high; ) {
         const middle = (low + high + 1) >>> 1;
-        if (records[RECORD * middle + 1]! <= at) low = middle;
+        if (headers[middle - 1]! < slot) low = middle;
         else high = middle - 1;
       }
       this.#lastFound = low;
@@ -417,8 +479,8 @@ export class PatchList implements Iterable<number> {
 
   /** Whether a number stands for the end of a patch. */
   #isEnd(at: number): boolean {
-    const slot = at - this.#originals - 1;
-    return slot >= 0 && slot < this.#poolSlots && at === this.#endOf(this.#patchOf(at));
+    const slot = at - this.#originals;
+    return slot > 0 && slot <= this.#poolSlots && at === this.#endOf(this.#patchOf(at));
   }
 
   /** The first word of a node. @throws {BpfError} `argument` when there is none */
@@ -444,7 +506,7 @@ export class PatchList implements Iterable<number> {
     this.#known(at);
     const state = this.#stateOf(at);
     if (!this.isLive(at)) {
-      const now = state < 0 ? "deleted" : `replaced by ${this.#records[RECORD * state + 1]!}`;
+      const now = state < 0 ? "deleted" : `replaced by ${this.#firstOf(state)}`;
       throw new BpfError("argument", `node ${at} was ${now}`, { expected: "a node that stands in the list" });
     }
     return state;
@@ -456,30 +518,27 @@ export class PatchList implements Iterable<number> {
         expected: "at least one slot",
       });
     }
-    const start = this.#poolSlots;
-    const end = 2 * (start + slots);
-    if (end + 2 > this.#pool.length) this.#grow(end + 2);
+    const header = this.#poolSlots;
+    const next = header + slots + 1;
+    const id = this.#patches + 1;
+    if (2 * next + 2 > this.#pool.length) this.#grow(2 * next + 2);
+    if (id >= this.#headers.length) this.#headers = grown(this.#headers, id + 1, Int32Array);
     const pool = this.#pool;
-    let loads = 0;
-    for (let from = 0, to = 2 * start; to < end; from += 2, to += 2) {
+    let shapes = 0;
+    for (let from = 0, to = 2 * header + 2; from < 2 * slots; from += 2, to += 2) {
       const word = words[from]!;
       pool[to] = word;
       pool[to + 1] = words[from + 1]!;
-      if ((word & CLASS) === CLASS_LD) loads++;
+      const shape = SHAPE[word & 0xff]!;
+      if (shape !== 0) shapes |= shape === 1 || reachOf(word) !== Reach.NONE ? shape : shape & 1;
     }
-    if (loads > 0) checkHalves(words, slots);
-    const id = this.#patches + 1;
-    if (RECORD * (id + 2) > this.#records.length) {
-      this.#records = grown(this.#records, RECORD * (id + 2), Int32Array);
-    }
-    const records = this.#records;
-    const first = this.#originals + 1 + start;
-    records[RECORD * id] = at;
-    records[RECORD * id + 2] = link;
-    records[RECORD * id + 4] = first + slots + 1;
-    this.#poolSlots = start + slots + 1;
+    if ((shapes & 1) !== 0) checkHalves(words, slots);
+    pool[2 * header] = at;
+    pool[2 * header + 1] = link | (shapes & POINTS);
+    this.#headers[id] = next;
+    this.#poolSlots = next;
     this.#patches = id;
-    return first;
+    return this.#originals + header + 1;
   }
 
   #grow(words: number): void {
@@ -494,7 +553,6 @@ export class PatchList implements Iterable<number> {
   /** The first node at or after a unit, or after it. A unit is a node with what was prepended to it and what replaced it. */
   #seek(unit: number, past: boolean): number {
     const n = this.#originals;
-    const records = this.#records;
     let at = unit;
     let leave = past;
     for (;;) {
@@ -504,17 +562,16 @@ export class PatchList implements Iterable<number> {
         if (id === 0) {
           if (at >= n) return -1;
         } else if (at >= this.#endOf(id)) {
-          const owner = records[RECORD * id]!;
-          const link = records[RECORD * id + 2]!;
+          const owner = this.#ownerOf(id);
           const state = this.#stateOf(owner);
           at = owner;
-          if ((link & REPLACEMENT) !== 0) continue;
+          if (this.#isReplacement(id)) continue;
           const current = state < 0 ? -state - 1 : state;
-          const replaced = (records[RECORD * current + 2]! & REPLACEMENT) !== 0;
-          const last = replaced ? records[RECORD * current + 2]! >> 1 : current;
-          if (id !== last) at = records[RECORD * (link >> 1) + 1]!;
+          const isReplaced = this.#isReplacement(current);
+          const last = isReplaced ? this.#linkOf(current) : current;
+          if (id !== last) at = this.#firstOf(this.#linkOf(id));
           else if (state < 0) continue;
-          else if (replaced) at = records[RECORD * current + 1]!;
+          else if (isReplaced) at = this.#firstOf(current);
           else return owner;
         }
         leave = false;
@@ -526,9 +583,8 @@ export class PatchList implements Iterable<number> {
         leave = true;
         continue;
       }
-      const link = records[RECORD * id + 2]!;
-      const last = (link & REPLACEMENT) === 0 ? id : link >> 1;
-      at = records[RECORD * (last === 0 ? id : records[RECORD * last + 2]! >> 1) + 1]!;
+      const last = this.#isReplacement(id) ? this.#linkOf(id) : id;
+      at = this.#firstOf(last === 0 ? id : this.#linkOf(last));
     }
   }
 }

@@ -161,6 +161,15 @@ export function writesHalf(word: number, imm: number): 0 | 1 {
   }
 }
 
+/** In {@link HALF}: the immediate tells. */
+const BY_NUMBER = 2;
+
+/** What {@link writesHalf} says by opcode byte. */
+const HALF: Uint8Array = Uint8Array.from({ length: 256 }, (_, code) => {
+  const answers = [0, 1, 64, LOAD_ACQUIRE].map((imm) => writesHalf(code, imm));
+  return answers.every((answer) => answer === answers[0]) ? answers[0]! : BY_NUMBER;
+});
+
 /** New slots that have the data of an original: `from[i]`'s is `to[i]`'s, for `count` pairs. */
 export interface Heirs {
   readonly to: Int32Array;
@@ -168,19 +177,26 @@ export interface Heirs {
   readonly count: number;
 }
 
-/** Aux data of the new program; `origin` is the original that each slot goes back to. */
+/** Aux data of the new program; `entry` as in {@link Places}. */
 export function mapAux(
   { name, values, inserted }: AuxColumn,
   words: Int32Array,
   { to, from, count }: Heirs,
-  origin: Int32Array,
+  entry: Int32Array,
 ): AuxColumn {
-  const length = origin.length;
+  const length = words.length >> 1;
   const mapped = new Int32Array(length);
   if (inserted === "origin") {
-    for (let i = 0; i < length; i++) mapped[i] = values[origin[i]!]!;
+    for (let i = 0, at = 0; i < values.length; i++) {
+      const value = values[i]!;
+      for (const end = entry[i + 1]!; at < end; at++) mapped[at] = value;
+    }
   } else if (inserted === "upper-half") {
-    for (let i = 0; i < length; i++) mapped[i] = writesHalf(words[2 * i]!, words[2 * i + 1]!);
+    for (let i = 0; i < length; i++) {
+      const word = words[2 * i]!;
+      const half = HALF[word & 0xff]!;
+      mapped[i] = half === BY_NUMBER ? writesHalf(word, words[2 * i + 1]!) : half;
+    }
   }
   for (let i = 0; i < count; i++) mapped[to[i]!] = values[from[i]!]!;
   return { name, values: mapped, inserted };

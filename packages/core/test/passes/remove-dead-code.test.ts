@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { assemble, Fact, removeDeadCode } from "../../src/index.ts";
+import { assemble, expandMayGoto, Fact, removeDeadCode } from "../../src/index.ts";
 import { after, patched } from "./after.ts";
 
 const { UNREACHABLE: flags, ALWAYS_TAKEN, NEVER_TAKEN } = Fact;
@@ -38,6 +38,22 @@ describe("remove-dead-code", () => {
         1:  r0 = 1
         2:  if r1 > 5 goto +0
         3:  goto -1
+      "
+    `);
+  });
+
+  test("a jump to what went does not run what a later pass puts before the next instruction", () => {
+    const text = "again:\ngoto +0\nr0 += 1\nmay_goto again\nexit";
+    expect(after(text, [removeDeadCode, expandMayGoto])).toMatchInlineSnapshot(`
+      "
+      main:
+        0:  *(u64 *)(r10 - 8) = 8388608
+        1:  r0 += 1
+        2:  r11 = *(u64 *)(r10 - 8)
+        3:  if r11 == 0 goto -3
+        4:  r11 -= 1
+        5:  *(u64 *)(r10 - 8) = r11
+        6:  exit
       "
     `);
   });

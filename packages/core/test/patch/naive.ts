@@ -14,7 +14,7 @@ interface Slot {
   aux: number[];
   /** Whether `aux` is an original's. */
   owned: boolean;
-  /** A jump that arrives by falling through: it left its patch by the end, or its target was deleted. */
+  /** A jump that arrives by falling through: it left its patch by the end. */
   falls: boolean;
 }
 
@@ -32,6 +32,9 @@ export class Naive {
   lines: { insn: number; index: number }[];
   tables: { insn: number; entry: number }[][];
   #patches = 0;
+  /** The innermost prepended patch that a patch is or lies in, 0 for none; and the one that a prepended patch itself lies in. */
+  readonly #within: Map<number, number> = new Map([[0, 0]]);
+  readonly #outer: Map<number, number> = new Map();
   #nextNode: number;
   readonly #rules: "ours" | "linux";
 
@@ -81,6 +84,8 @@ export class Naive {
     const by = count - width;
     const isPrepend = width === 0;
     const patch = ++this.#patches;
+    this.#within.set(patch, isPrepend ? patch : this.#prependOf(old));
+    if (isPrepend) this.#outer.set(patch, this.#prependOf(old));
     const first = this.#nextNode;
     this.#nextNode += count + 1;
     const fresh: Slot[] = [];
@@ -130,13 +135,14 @@ export class Naive {
     const width = (this.slots[at]!.word & 0xff) === LDIMM64 ? 2 : 1;
     const end = at + width;
     const targets = this.#targets();
+    const survivor = this.#survivorOf(at, end);
     this.slots.splice(at, width);
     for (const { from, to, falls, reach } of targets) {
       if (from >= at && from < end) continue;
       const now = from >= end ? from - width : from;
-      this.#write(now, to >= end ? to - width : to);
-      if (to === at && reach < Reach.CALL) this.slots[now]!.falls = true;
-      else this.slots[now]!.falls = falls;
+      const goes = to === at && reach < Reach.CALL && !falls ? survivor : { to, falls };
+      this.#write(now, goes.to >= end ? goes.to - width : goes.to);
+      this.slots[now]!.falls = goes.falls;
     }
     this.#deleteSubprogs(at, width);
     this.#deleteLines(at, width);
@@ -147,6 +153,26 @@ export class Naive {
       const kept = table.filter(({ insn }) => mark || insn < at || insn >= end);
       return kept.map(({ insn, entry }) => ({ insn: insn >= end ? insn - width : insn >= at ? -1 : insn, entry }));
     });
+  }
+
+  #prependOf({ patch }: Slot): number {
+    return this.#within.get(patch)!;
+  }
+
+  /**
+   * Where a jump to the instruction at `at`, which ends at `end`, goes without it: to the next one, past what was prepended to that. In a
+   * prepended patch without a next one, to the end of the patch.
+   */
+  #survivorOf(at: number, end: number): Destination {
+    const home = this.#prependOf(this.slots[at]!);
+    for (let to = end; to < this.slots.length; to++) {
+      const prepend = this.#prependOf(this.slots[to]!);
+      if (prepend === home) return { to, falls: false };
+      let outer = prepend;
+      while (outer !== home && outer !== 0) outer = this.#outer.get(outer)!;
+      if (outer !== home) return { to, falls: true };
+    }
+    return { to: this.slots.length, falls: true };
   }
 
   /** As Linux adjusts subprogram starts after a removal. */

@@ -301,6 +301,21 @@ describe("inserting and replacing", () => {
       expect(provenance!.entry[9]).toBe(program.insns.length - 2);
     });
 
+    test("D-9 what is known of a jump's outcome holds for its long form, and stands once", () => {
+      const program = assemble(text);
+      const facts = noFacts(program.insns.length);
+      const { ALWAYS_TAKEN, NEVER_TAKEN } = Fact;
+      facts.flags.set([ALWAYS_TAKEN, ALWAYS_TAKEN], 3);
+      const list = new PatchList(program, facts);
+      list.replace(7, many);
+      const copy = list.replace(8, list.words(8));
+      list.aim(copy, list.target(8)!);
+      list.record(copy, NEVER_TAKEN);
+      const { flags } = linearize(list, { facts: true }).facts!;
+      expect(Array.from(flags.subarray(3, 8))).toEqual([NEVER_TAKEN, 0, ALWAYS_TAKEN, 0, 0]);
+      expect(Array.from(flags.subarray(-4))).toEqual([ALWAYS_TAKEN, 0, 0, 0]);
+    });
+
     test("D-9 a goto becomes a gotol in place, a jump that only reaches until others grow is taken along", () => {
       const filler = Array.from({ length: 32_766 }, () => words("r9 = 0")).flat();
       const source =
@@ -457,6 +472,58 @@ describe("deleting", () => {
     expect(Array.from(linux.result().metadata.tables![0]!.insn), "Linux moves none of them on delete").toEqual([
       1, 2, 3,
     ]);
+  });
+
+  describe("a jump to what was deleted", () => {
+    const loop = "again: r2 = 1\nr3 = 1\nif r1 == 0 goto again\nexit";
+
+    test("goes to the next one left, past what was prepended to that, before or after", () => {
+      const before = edited(loop, (list) => {
+        list.prepend(1, TWO);
+        list.delete(0);
+      });
+      const after = edited(loop, (list) => {
+        list.delete(0);
+        list.prepend(1, TWO);
+      });
+      expect(listing(before.program)).toEqual(["r8 = 1", "r9 = 2", "r3 = 1", "if r1 == 0 goto -2", "exit"]);
+      expect(listing(after.program)).toEqual(listing(before.program));
+    });
+
+    test("goes on behind a replacement of which nothing is left", () => {
+      const { program } = edited(loop, (list) => {
+        list.delete(list.replace(0, words("r2 = 2")));
+        list.prepend(1, TWO);
+      });
+      expect(listing(program).at(-2)).toBe("if r1 == 0 goto -2");
+    });
+
+    test("within what was prepended, goes no farther than to its end", () => {
+      const { program } = edited(loop, (list) => {
+        const first = list.prepend(1, words("if r1 == 1 goto +0\nr4 = 1"));
+        list.aim(first, first + 1);
+        list.delete(first + 1);
+        list.prepend(1, TWO);
+      });
+      expect(listing(program).slice(1, 4)).toEqual(["if r1 == 1 goto +0", "r8 = 1", "r9 = 2"]);
+    });
+
+    test("`landing` says so before", () => {
+      let deleted = 0;
+      for (let seed = 1; seed <= 300; seed++) {
+        const history = randomHistory(seed);
+        const { list } = history;
+        const { place, node } = linearized(history).provenance!;
+        const originals = Array.from({ length: list.originals }, (_, at) => at).filter((at) => list.code(at) !== 0);
+        const landings = originals.map((at) => list.landing(at));
+        expect(
+          originals.map((at) => node[place[at]!] ?? -1),
+          `seed ${seed}`,
+        ).toEqual(landings);
+        deleted += originals.filter((at) => list.standing(at) < 0).length;
+      }
+      expect(deleted).toBeGreaterThan(100);
+    });
   });
 
   test("nothing left is refused", () => {
