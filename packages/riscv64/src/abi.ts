@@ -33,13 +33,16 @@ export const S0 = 8;
 export const S1 = 9;
 export const A0 = 10;
 export const A1 = 11;
+export const A2 = 12;
 export const A5 = 15;
-/** Counts down the tail calls that are left. */
+/** Carries what counts tail calls; a register for arguments in the ABI, so code outside BPF may change it. */
 export const A6 = 16;
 export const S2 = 18;
 export const S3 = 19;
 export const S4 = 20;
 export const S5 = 21;
+/** Keeps a6 while code outside BPF runs, where tail calls are counted that way. */
+export const S6 = 22;
 export const T3 = 28;
 
 /** Register number of a BPF register. */

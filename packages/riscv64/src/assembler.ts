@@ -15,6 +15,7 @@ const B = 2;
 const B_SHORT = 3;
 const CALL = 4;
 const CALL_NEAR = 5;
+const JAL_ALWAYS = 6;
 
 const NOTHING = { size: 0, min: 0, max: 0 };
 const CJ = { size: 2, min: -0x800, max: 0x7fe };
@@ -35,6 +36,7 @@ export const BRANCHES: readonly BranchForm[] = [
   { name: "branch", from: "start", encodings: [CB, BCC, OVER_JAL, OVER_PAIR] },
   { name: "call", from: "start", encodings: [PAIR] },
   { name: "call", from: "start", encodings: [JAL, PAIR] },
+  { name: "jal", from: "start", encodings: [JAL] },
 ];
 
 /** Writes words into code that has its final length. */
@@ -55,7 +57,7 @@ export function writeBranch(
   }
   sink.length = at;
   const { size } = BRANCHES[form]!.encodings[encoding]!;
-  if (form === J || form === J_SHORT) {
+  if (form === J || form === J_SHORT || form === JAL_ALWAYS) {
     if (size === 2) emit.c_j(sink, displacement);
     else writeJump(ZERO, size, displacement);
   } else if (form === B || form === B_SHORT) {
@@ -113,6 +115,11 @@ export class Assembler extends CodeBuffer {
     this.branch(this.#shortBranches ? J_SHORT : J, 0, target);
   }
 
+  /** A jump of four bytes, wherever it leads. */
+  jal(target: Label): void {
+    this.branch(JAL_ALWAYS, 0, target);
+  }
+
   /** `cc` is one of {@link CC}. */
   b(cc: number, rs1: number, rs2: number, target: Label): void {
     const short = this.#shortBranches && rs2 === ZERO && cc <= CC.ne && isPrime(rs1);
@@ -121,6 +128,11 @@ export class Assembler extends CodeBuffer {
 
   call(target: Label): void {
     this.branch(this.#nearCalls ? CALL_NEAR : CALL, 0, target);
+  }
+
+  /** Nothing, in four bytes. */
+  nop(): void {
+    emit.addi(this, ZERO, ZERO, 0);
   }
 
   /** `rd = imm` where `rs` is 0, by a branch over it; the immediate has 12 bits at most. */
@@ -252,6 +264,15 @@ export class Assembler extends CodeBuffer {
   add(rd: number, rs1: number, rs2: number): void {
     if (this.#c && rd === rs1) emit.c_add(this, rd, rs2);
     else emit.add(this, rd, rs1, rs2);
+  }
+
+  /** `rd = 8 * rs1 + rs2` */
+  sh3add(rd: number, rs1: number, rs2: number): void {
+    if (this.#zba) emit.sh3add(this, rd, rs1, rs2);
+    else {
+      this.slli(rd, rs1, 3);
+      this.add(rd, rd, rs2);
+    }
   }
 
   sub(rd: number, rs1: number, rs2: number): void {

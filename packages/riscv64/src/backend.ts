@@ -2,12 +2,15 @@
 import { type Backend, type BackendParts, BpfError, defineBackend, invariant } from "@bpfkit/core";
 import { abi } from "./abi.ts";
 import { Assembler, BRANCHES, upperOf, writeBranch } from "./assembler.ts";
+import { counterPlace, landing, SCHEMES } from "./counter.ts";
 import { createCpu } from "./cpu.ts";
 import { ALU_LOWERING } from "./lower/alu.ts";
 import { ATOMIC_LOWERING } from "./lower/atomic.ts";
 import { CALL_LOWERING } from "./lower/call.ts";
 import { JUMP_LOWERING } from "./lower/jump.ts";
 import { MEMORY_LOWERING } from "./lower/memory.ts";
+import { TAIL_CALL_LOWERING } from "./lower/tail-call.ts";
+import { poke } from "./poke.ts";
 import { disassemble } from "./print.ts";
 import { emitPrologue, frameSlots } from "./prologue.ts";
 import type { Reg } from "./regs.ts";
@@ -17,24 +20,36 @@ export const parts: BackendParts<Reg, Assembler> = {
   arch: "riscv64",
   abi,
   capabilities: {
-    layout: { shortBranches: false, nearCalls: false },
+    layout: { shortBranches: false, nearCalls: false, tailCalls: "write-back", directTailCalls: false },
     features: { c: true, zba: true, zbb: true, zacas: false },
+    tailCallSchemes: SCHEMES,
   },
   assembler: () => new Assembler(),
-  lowering: { ...ALU_LOWERING, ...MEMORY_LOWERING, ...JUMP_LOWERING, ...CALL_LOWERING, ...ATOMIC_LOWERING },
+  lowering: {
+    ...ALU_LOWERING,
+    ...MEMORY_LOWERING,
+    ...JUMP_LOWERING,
+    ...CALL_LOWERING,
+    ...ATOMIC_LOWERING,
+    ...TAIL_CALL_LOWERING,
+  },
   prologue: emitPrologue,
   frameSlots,
+  landing,
+  counterPlace,
   branches: BRANCHES,
   writeBranch,
   relocate,
   disassemble,
+  poke,
   createCpu,
 };
 
 /**
  * Compiles BPF to RV64 machine code as Linux 7.2 does, and runs it on an emulated CPU.
  *
- * Layout: `shortBranches` uses the compressed jumps and branches, `nearCalls` calls subprograms by `jal` where it reaches. Features:
+ * Layout: `shortBranches` uses the compressed jumps and branches, `nearCalls` calls subprograms by `jal` where it reaches,
+ * `tailCalls` says how tail calls are counted, `directTailCalls` makes those jumps to be rewritten whose slot is known. Features:
  * `c` (compressed instructions), `zba` and `zbb` (address generation, byte reversal and extensions), `zacas` (compare and swap).
  *
  * @example

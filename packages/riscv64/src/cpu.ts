@@ -1,5 +1,5 @@
 // An emulated RV64 processor; RISC-V Unprivileged ISA manual.
-import { type CpuParts, type DecodedInsn, EmulatedCpu, type Memory } from "@bpfkit/core";
+import { type CpuOptions, type CpuParts, type DecodedInsn, EmulatedCpu, type Memory } from "@bpfkit/core";
 import { decode, expand, type Insn } from "./decode.ts";
 import type { BaseOp } from "./insns.ts";
 import type { Fields } from "./meaning/operands.ts";
@@ -31,6 +31,7 @@ function decodeAt(bytes: Uint8Array, pc: bigint): DecodedInsn<Fields> | undefine
 
 const PARTS: CpuParts<Reg, Fields> = {
   registerNumber: regNumber,
+  stackPointer: "sp",
   registers: REGISTER_COUNT,
   unit: 2,
   longest: 4,
@@ -39,7 +40,7 @@ const PARTS: CpuParts<Reg, Fields> = {
 
 /** A CPU whose x0 is 0 whatever is written there. */
 export class RiscvCpu extends EmulatedCpu<Reg, Fields> {
-  constructor(memory: Memory, options: { readonly checked?: boolean } = {}) {
+  constructor(memory: Memory, options: CpuOptions & { readonly checked?: boolean } = {}) {
     super(PARTS, memory, options);
   }
 
@@ -49,6 +50,6 @@ export class RiscvCpu extends EmulatedCpu<Reg, Fields> {
 }
 
 /** A processor over guest memory, with every register 0. */
-export function createCpu(memory: Memory): RiscvCpu {
-  return new RiscvCpu(memory);
+export function createCpu(memory: Memory, options: CpuOptions = {}): RiscvCpu {
+  return new RiscvCpu(memory, options);
 }

@@ -1,40 +1,24 @@
-// How a subprogram's frame is made and left: what Linux 7.2 shows on riscv64.
-import { type Frame, type FrameSlot, type LowerContext, type LowerGuard, MAY_GOTO_PASSES } from "@bpfkit/core";
-import { A0, A5, A6, RA, REG, S0, S5, SP, T0, ZERO } from "./abi.ts";
+// How a subprogram's frame is made and left: what Linux 7.2 shows on riscv64, and for tail calls what followed it.
+import { type FrameSlot, type LowerContext, type LowerGuard, MAY_GOTO_PASSES } from "@bpfkit/core";
+import { A0, A5, A6, RA, S0, S5, S6, SP, T0 } from "./abi.ts";
 import type { Assembler } from "./assembler.ts";
-import { emit } from "./emit.ts";
+import { emitCounterGiveBack, emitCounterKeep, emitCounterStart } from "./counter.ts";
+import { mayGotoOffset, shapeOf } from "./frame.ts";
 import { REGS } from "./regs.ts";
 
 /** Bytes at the entry that a call or jump can be written over. */
 const SITE = 8;
-/** Tail calls that may happen below one entry from outside. */
-const TAIL_CALLS = 33;
 const EXIT = 0x95;
-
-/** Offset of the may_goto counter from s5. */
-export function counterOffset(frame: Frame): number {
-  return -(frame.stack + 8);
-}
-
-/** What the subprogram's own memory takes, and the registers that are kept above it, from the top down. */
-function shapeOf({ stack, counter, saved, usesR10, hasCalls }: Frame): {
-  space: number;
-  kept: number[];
-  total: number;
-} {
-  const space = (stack + counter + 15) & -16;
-  const kept = hasCalls ? [RA, S0] : [S0];
-  for (const register of saved) kept.push(REG[register]!);
-  if (usesR10 || space > 0) kept.push(S5);
-  return { space, kept, total: space + ((8 * kept.length + 15) & -16) };
-}
 
 /**
  * ```
- *   s0        sp of the caller
+ *             sp of the caller
+ *             16 bytes for the count of tail calls, where a6 points at it
+ *   s0
  *   s0 - 8    ra, where it calls anything
  *             s0 of the caller
  *             s1 s2 s3 s4, those that are used, and s5, where r10 or anything below it is
+ *             a6, where a tail call can be reached and the count has a slot; s6, where a6 is put aside
  *             up to 8 bytes of nothing
  *   s5        = r10
  *             BPF stack, `stack` bytes
@@ -44,45 +28,80 @@ function shapeOf({ stack, counter, saved, usesR10, hasCalls }: Frame): {
  */
 export function emitPrologue(a: Assembler, context: LowerContext<Assembler>): void {
   const { frame, subprog, features, layout, info, program } = context;
-  const { space, kept, total } = shapeOf(frame);
+  const { space, kept, total, above } = shapeOf(context);
   a.choose(features, layout);
   a.site("entry", SITE, subprog);
-  emit.addi(a, ZERO, ZERO, 0);
-  emit.addi(a, ZERO, ZERO, 0);
-  emit.addi(a, A6, ZERO, TAIL_CALLS); // tail calls land behind this
-  a.addi(SP, SP, -total);
-  for (let i = 0; i < kept.length; i++) a.sd(kept[i]!, total - 8 * (i + 1), SP);
+  a.nop();
+  a.nop();
+  emitCounterStart(a, context);
+  if (subprog === 0) a.land();
+  a.addi(SP, SP, -(subprog === 0 ? total : total + above));
+  kept.forEach((register, i) => {
+    const offset = total - 8 * (i + 1);
+    if (isForCounter(register)) emitCounterKeep(a, register, offset);
+    else a.sd(register, offset, SP);
+  });
   a.addi(S0, SP, total);
-  if (kept.at(-1) === S5) a.addi(S5, SP, space);
+  if (kept.includes(S5)) a.addi(S5, SP, space);
   if (frame.counter > 0) {
     a.li(T0, MAY_GOTO_PASSES);
-    a.sd(T0, counterOffset(frame), S5);
+    a.sd(T0, mayGotoOffset(frame), S5);
   }
   const last = info.end - 1;
   if (program.insns.code(last) !== EXIT) context.outOfLine(epilogueBehind, last, context.epilogue, context.epilogue);
 }
 
+const isForCounter = (register: number): boolean => register === A6 || register === S6;
+
 /** Where no exit is last, those before it find the way out behind the subprogram. */
 const epilogueBehind: LowerGuard<Assembler> = (a, _insns, _at, context) => emitEpilogue(a, context);
 
 /** Leaves the frame and returns. The host takes 32 bits in a0, another subprogram all of a5. */
-export function emitEpilogue(a: Assembler, { frame }: LowerContext<Assembler>): void {
-  const { kept, total } = shapeOf(frame);
-  for (let i = 0; i < kept.length; i++) a.ld(kept[i]!, total - 8 * (i + 1), SP);
-  a.addi(SP, SP, total);
+export function emitEpilogue(a: Assembler, context: LowerContext<Assembler>): void {
+  const { total, above } = shapeOf(context);
+  emitRestore(a, context, "exit");
+  a.addi(SP, SP, total + above);
   a.sextW(A0, A5);
   a.ret();
 }
 
+/** Leaves the frame for a program that is entered where tail calls land. */
+export function emitUnwind(a: Assembler, context: LowerContext<Assembler>): void {
+  emitRestore(a, context, "tail-call");
+  a.addi(SP, SP, shapeOf(context).total);
+}
+
+function emitRestore(a: Assembler, context: LowerContext<Assembler>, edge: "exit" | "tail-call"): void {
+  const { kept, total } = shapeOf(context);
+  kept.forEach((register, i) => {
+    const offset = total - 8 * (i + 1);
+    if (isForCounter(register)) emitCounterGiveBack(a, context, register, offset, edge);
+    else a.ld(register, offset, SP);
+  });
+}
+
 /** The picture above as data, relative to s5. */
-export function frameSlots(frame: Frame): readonly FrameSlot[] {
-  const { space, kept, total } = shapeOf(frame);
-  const slots: FrameSlot[] = kept.map((register, i) => ({
-    name: register === RA ? "return address" : register === S0 ? "s0 of the caller" : REGS[register]!,
-    offset: total - space - 8 * (i + 1),
-    size: 8,
-  }));
+export function frameSlots(context: LowerContext<Assembler>): readonly FrameSlot[] {
+  const { frame, scheme } = context;
+  const { space, kept, total, above } = shapeOf(context);
+  const slots: FrameSlot[] = [];
+  if (above > 0) slots.push({ name: "room for the count of tail calls", offset: total - space, size: above });
+  for (const [i, register] of kept.entries())
+    slots.push({ name: nameOf(register, scheme.carries), offset: total - space - 8 * (i + 1), size: 8 });
   if (frame.stack > 0) slots.push({ name: "stack", offset: -frame.stack, size: frame.stack });
-  if (frame.counter > 0) slots.push({ name: "may_goto counter", offset: counterOffset(frame), size: 8 });
+  if (frame.counter > 0) slots.push({ name: "may_goto counter", offset: mayGotoOffset(frame), size: 8 });
   return slots;
+}
+
+function nameOf(register: number, carries: string): string {
+  switch (register) {
+    case RA:
+      return "return address";
+    case S0:
+      return "s0 of the caller";
+    case A6:
+      return carries === "address" ? "address of the count of tail calls" : "tail calls left";
+    default:
+      return REGS[register]!;
+  }
 }

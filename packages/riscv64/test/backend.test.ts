@@ -151,7 +151,7 @@ describe("an image", () => {
   });
 
   test("is refused where an instruction has no lowering yet, whatever comes before it", () => {
-    for (const text of ["call 12", "r1 = addr_space_cast(r0, 0, 1)", "gotox r1", "callx r1", "r1 = btf[id:5]"]) {
+    for (const text of ["r1 = addr_space_cast(r0, 0, 1)", "gotox r1", "callx r1", "r1 = btf[id:5]"]) {
       expect(() => compile(`r0 = 0\nr0 /= r1\n${text}\nexit`), text).toThrow(
         /^\w+ at 2 has no lowering on riscv64 yet$/,
       );

@@ -24,6 +24,8 @@ export interface SubprogInfo {
   readonly registers: number;
   /** Whether it calls anything: helper, kfunc or subprogram. */
   readonly hasCalls: boolean;
+  /** Whether it calls a helper or kfunc, or loads from packets, which is such a call. */
+  readonly hasHostCalls: boolean;
   readonly hasTailCall: boolean;
   /** A tail call can happen while a frame of it is on the stack, its own or in what it calls. */
   readonly tailCallReachable: boolean;
@@ -49,14 +51,10 @@ export interface Structure {
   subprogAt(index: number): number;
 }
 
-const CALLS: ReadonlySet<InsnKind> = new Set<InsnKind>([
-  "callHelper",
-  "tailCall",
-  "callSubprog",
-  "callKfunc",
-  "callx",
-  "packetLoad",
-]);
+/** Calls that leave BPF. */
+const HOST_CALLS: ReadonlySet<InsnKind> = new Set<InsnKind>(["callHelper", "callKfunc", "packetLoad"]);
+/** All that come back; a tail call does not. */
+const CALLS: ReadonlySet<InsnKind> = new Set<InsnKind>([...HOST_CALLS, "callSubprog", "callx"]);
 
 /**
  * Finds subprograms, call graph, jump targets, reachability and stack depths. It looks at shape alone and accepts anything: targets
@@ -109,6 +107,7 @@ function shapeOf(
   const callbacks = new Set<number>();
   let registers = 0;
   let hasCalls = false;
+  let hasHostCalls = false;
   let hasTailCall = false;
   let hasMayGoto = false;
   for (let i = start; i < end; i += insns.width(i)) {
@@ -117,6 +116,7 @@ function shapeOf(
     const kind = kindOf(op);
     registers |= registersOf(insns, i, op);
     hasCalls ||= CALLS.has(kind);
+    hasHostCalls ||= HOST_CALLS.has(kind);
     hasTailCall ||= kind === "tailCall";
     hasMayGoto ||= kind === "mayGoto";
     if (kind !== "callSubprog" && kind !== "loadImm64") continue;
@@ -124,7 +124,7 @@ function shapeOf(
     if (target !== undefined && target >= 0 && target < insns.length)
       (kind === "callSubprog" ? calls : callbacks).add(subprogAt(target));
   }
-  return { calls: [...calls], callbacks: [...callbacks], registers, hasCalls, hasTailCall, hasMayGoto };
+  return { calls: [...calls], callbacks: [...callbacks], registers, hasCalls, hasHostCalls, hasTailCall, hasMayGoto };
 }
 
 /** Marks what can be reached from slot 0 through jumps, calls and callback loads; gives the number of visits. */

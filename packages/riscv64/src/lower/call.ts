@@ -1,24 +1,32 @@
 // Calls, packet loads (which are calls) and exits: RFC 9669 sections 4.3 and 5.5. r1..r5 are where a callee expects them.
-import type { LowerGuard, LowerInsn, Lowering, Size, Symbol as SymbolRef } from "@bpfkit/core";
+import type { LowerContext, LowerGuard, LowerInsn, Lowering, Size, Symbol as SymbolRef } from "@bpfkit/core";
 import { A0, A1, A5, RA, REG, S1, T1, ZERO } from "../abi.ts";
 import { type Assembler, CC, fits12 } from "../assembler.ts";
+import { emitCounterCall, emitCounterHostCall, emitCounterHostReturn, emitCounterReturn } from "../counter.ts";
 import { emit } from "../emit.ts";
 import { emitEpilogue } from "../prologue.ts";
 
 /** Calls the host, which leaves its result in a0. */
-function emitCall(a: Assembler, symbol: SymbolRef): void {
+function emitCall(a: Assembler, context: LowerContext<Assembler>, symbol: SymbolRef): void {
+  emitCounterHostCall(a, context);
   emit.auipc(a, T1, 0);
   emit.jalr(a, RA, 0, T1);
   a.relocate("call", symbol, 8);
+  emitCounterHostReturn(a, context);
   a.mv(A5, A0);
 }
 
-const callHelper: LowerInsn<Assembler> = (a, insns, at) => emitCall(a, { kind: "helper", id: insns.imm(at) });
+const callHelper: LowerInsn<Assembler> = (a, insns, at, context) =>
+  emitCall(a, context, { kind: "helper", id: insns.imm(at) });
 
-const callKfunc: LowerInsn<Assembler> = (a, insns, at) => emitCall(a, { kind: "kfunc", index: insns.imm(at) });
+const callKfunc: LowerInsn<Assembler> = (a, insns, at, context) =>
+  emitCall(a, context, { kind: "kfunc", index: insns.imm(at) });
 
 const callSubprog: LowerInsn<Assembler> = (a, insns, at, context) => {
-  a.call(context.entry(context.structure.subprogAt(at + 1 + insns.imm(at))));
+  const callee = context.structure.subprogAt(at + 1 + insns.imm(at));
+  emitCounterCall(a, context, callee);
+  a.call(context.entry(callee));
+  emitCounterReturn(a, context, callee);
 };
 
 /** The last exit leaves the frame; earlier ones go there. */
@@ -47,7 +55,7 @@ const packetLoad: LowerInsn<Assembler> = (a, insns, at, context) => {
     }
   }
   a.mv(A0, S1);
-  emitCall(a, { kind: "packet-load", size: SIZES[(code >> 3) & 3]! });
+  emitCall(a, context, { kind: "packet-load", size: SIZES[(code >> 3) & 3]! });
   const outside = a.label();
   context.outOfLine(guardPacket, at, outside, context.epilogue);
   a.b(CC.lt, A5, ZERO, outside);

@@ -3,7 +3,7 @@ import type { Insns, LowerInsn, Lowering } from "@bpfkit/core";
 import { REG, S5, T0, T1, T2, ZERO } from "../abi.ts";
 import { type Assembler, CC, fits12 } from "../assembler.ts";
 import { emit } from "../emit.ts";
-import { counterOffset } from "../prologue.ts";
+import { mayGotoOffset } from "../frame.ts";
 
 const { subw, and, andi } = emit;
 
@@ -108,7 +108,7 @@ const jump: LowerInsn<Assembler> = (a, insns, at, context) => {
 
 /** Jumps when the frame's counter is used up, else counts. */
 const mayGoto: LowerInsn<Assembler> = (a, insns, at, context) => {
-  const offset = counterOffset(context.frame);
+  const offset = mayGotoOffset(context.frame);
   a.ld(T0, offset, S5);
   a.b(CC.eq, T0, ZERO, context.label(at + 1 + insns.off(at)));
   a.addi(T0, T0, -1);
