@@ -21,6 +21,9 @@ export { drain, type Mutex, type Operation, type Step } from "./operation.ts";
 // text/sites.ts
 export type { LiveSite } from "./text/sites.ts";
 
+// text/protocols.ts
+export { POKE_PROTOCOLS, type PokeProtocol, type ProtocolMove } from "./text/protocols.ts";
+
 // text/ledger.ts
 export type { LedgerCounts } from "./text/ledger.ts";
 

@@ -68,6 +68,13 @@ export interface CpuCounts {
   readonly lowestStack: bigint | undefined;
 }
 
+/** What decides, memory aside, what a CPU does next. */
+export interface CpuState {
+  readonly pc: bigint;
+  /** Its whole register file, flags included, in the backend's order. */
+  readonly registers: readonly bigint[];
+}
+
 /** How to make a CPU. */
 export interface CpuOptions {
   /** Keep {@link CpuCounts}; slower. */
@@ -84,6 +91,10 @@ export interface Cpu<R extends string = string> {
    * whose address minus `stopAt.base` has a nonzero entry in `stopAt.marks`, or none.
    */
   run(budget: number, stopAt?: { readonly base: bigint; readonly marks: Uint8Array }): CpuStop;
+  /** Executes the one instruction that `bytes` begin with, as if it had fetched them at `pc`. */
+  execute(bytes: Uint8Array): CpuStop;
+  save(): CpuState;
+  restore(state: CpuState): void;
   /** Instructions executed since it was made. */
   readonly executed: number;
   /** Counts since it was made, where it was made to count. */

@@ -1,5 +1,5 @@
 // The emulated processor of every backend: fetch, decode once, execute the meaning; docs/architecture.md, "One meaning, many readings".
-import type { Cpu, CpuCounts, CpuOptions, CpuStop } from "../jit/backend.ts";
+import type { Cpu, CpuCounts, CpuOptions, CpuState, CpuStop } from "../jit/backend.ts";
 import { CountingRun } from "./counting.ts";
 import { Fault } from "./fault.ts";
 import { Access, type Memory } from "./memory.ts";
@@ -103,7 +103,31 @@ export class EmulatedCpu<R extends string, F> implements Cpu<R> {
     }
   }
 
-  #execute(step: Step<F>): void {
+  execute(bytes: Uint8Array): CpuStop {
+    try {
+      const insn = this.#parts.decode(bytes.subarray(0, this.#parts.longest), this.pc);
+      if (insn === undefined) throw new Fault("illegal");
+      const next = BigInt.asUintN(64, this.pc + BigInt(insn.length));
+      this.#execute({ meaning: insn.meaning, fields: insn.fields, next });
+      this.executed++;
+      return { kind: "budget" };
+    } catch (error) {
+      if (error instanceof Fault) return error.toTrap(this.pc);
+      throw error;
+    }
+  }
+
+  save(): CpuState {
+    const { machine, pc } = this;
+    return { pc, registers: machine.registers.map((_, reg) => machine.get(reg)) };
+  }
+
+  restore({ pc, registers }: CpuState): void {
+    this.pc = pc;
+    for (const [reg, value] of registers.entries()) this.machine.set(reg, value);
+  }
+
+  #execute(step: Pick<Step<F>, "meaning" | "fields" | "next">): void {
     const { machine } = this;
     machine.begin();
     step.meaning(machine, step.fields);

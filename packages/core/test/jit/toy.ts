@@ -2,7 +2,7 @@
 // put the return address on the stack or in a register.
 import { invariant } from "../../src/errors.ts";
 import { KINDS } from "../../src/isa/decode.ts";
-import type { Backend, Cpu, CpuStop, Line } from "../../src/jit/backend.ts";
+import type { Backend, Cpu, CpuState, CpuStop, Line } from "../../src/jit/backend.ts";
 import { CodeBuffer, type Label } from "../../src/jit/code-buffer.ts";
 import { defineBackend, type LowerContext, type Lowering } from "../../src/jit/define-backend.ts";
 import type { Symbol as SymbolRef } from "../../src/machine/engine.ts";
@@ -217,6 +217,19 @@ class ToyCpu implements Cpu<ToyReg> {
       this.executed++;
     }
     return { kind: "budget" };
+  }
+
+  execute(): CpuStop {
+    return this.run(1);
+  }
+
+  save(): CpuState {
+    return { pc: this.pc, registers: [...this.#registers] };
+  }
+
+  restore({ pc, registers }: CpuState): void {
+    this.pc = pc;
+    this.#registers.set(registers);
   }
 
   #step(): void {

@@ -1,0 +1,115 @@
+// A history of updates as the steps that were made, and what CPUs can fetch between any two of them.
+import type { PokePlan } from "@bpfkit/core";
+
+/** What a slot can hold in a history: nothing, or one of two programs. */
+export type Callee = "none" | "f" | "g";
+
+/** One step, in the order in which they were made. */
+export type TraceStep =
+  | {
+      readonly kind: "write";
+      /** What is written over, in words. */
+      readonly what: string;
+      readonly address: bigint;
+      readonly before: Uint8Array;
+      readonly bytes: Uint8Array;
+    }
+  /** From here on every CPU fetches what is there by now. */
+  | { readonly kind: "sync-cores" }
+  /** Not made while a CPU stands from `from` to below `to`. */
+  | { readonly kind: "wait-clear"; readonly from: bigint; readonly to: bigint }
+  /** Not made while a run that had begun when the step was reached is in progress. */
+  | { readonly kind: "wait-readers" }
+  /** An update begins: from here on its value may be seen. */
+  | { readonly kind: "begin"; readonly update: number }
+  /** An update has ended: runs that begin from here on see it, or a later one. */
+  | { readonly kind: "end"; readonly update: number }
+  /** The update could not be made. */
+  | { readonly kind: "refused"; readonly reason: string };
+
+/** A history and its steps. */
+export interface Trace {
+  /** The values that one slot is given, one after the other; it starts empty. */
+  readonly history: readonly Callee[];
+  readonly steps: readonly TraceStep[];
+  /** Per step count, what a CPU does that stops at a breakpoint while so many steps have been made. */
+  readonly traps: readonly (readonly NonNullable<PokePlan["trap"]>[])[];
+}
+
+/** A place of code that is rewritten. */
+export interface Site {
+  readonly name: string;
+  readonly address: bigint;
+  /** What stands there before the first step. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * What CPUs may fetch at the sites. Between two of its syncs a CPU may fetch, for each unit by itself, the old value or any newer one: a byte
+ * on x86-64, an aligned word on arm64, a parcel of 2 bytes on riscv64. A sync reaches all CPUs, so this depends on the step count alone.
+ */
+export class Timeline {
+  readonly #sites: readonly Site[];
+  readonly #unit: number;
+  /** Per step count and site: the contents that can be fetched. */
+  readonly #variants: readonly (readonly (readonly Uint8Array[])[])[];
+
+  constructor(sites: readonly Site[], unit: number, steps: readonly TraceStep[]) {
+    this.#sites = sites;
+    this.#unit = unit;
+    let current: Uint8Array[] = sites.map(({ bytes }) => bytes.slice());
+    let since: Uint8Array[][] = current.map((bytes) => [bytes]);
+    const variants = [sites.map((_, site) => this.#mix(since[site]!))];
+    for (const step of steps) {
+      if (step.kind === "sync-cores") since = current.map((bytes) => [bytes]);
+      else if (step.kind === "write") {
+        current = current.map((bytes, site) => written(sites[site]!, bytes, step));
+        since = since.map((seen, site) => [...seen, current[site]!]);
+      }
+      variants.push(sites.map((_, site) => this.#mix(since[site]!)));
+    }
+    this.#variants = variants;
+  }
+
+  /** Index of the site that an address lies in, or -1. */
+  siteAt(address: bigint): number {
+    return this.#sites.findIndex(
+      ({ address: start, bytes }) => address >= start && address < start + BigInt(bytes.length),
+    );
+  }
+
+  /** Where a site is. */
+  extent(site: number): { readonly start: bigint; readonly end: bigint } {
+    const { address, bytes } = this.#sites[site]!;
+    return { start: address, end: address + BigInt(bytes.length) };
+  }
+
+  /** The contents that a site can have for a CPU after `count` steps. */
+  variants(count: number, site: number): readonly Uint8Array[] {
+    return this.#variants[count]![site]!;
+  }
+
+  /** Every choice of a value for each unit. */
+  #mix(seen: readonly Uint8Array[]): Uint8Array[] {
+    let mixes: Uint8Array[] = [new Uint8Array(seen[0]!.length)];
+    for (let at = 0; at < seen[0]!.length; at += this.#unit) {
+      const values = new Map(seen.map((bytes) => [bytes.slice(at, at + this.#unit).join(), bytes]));
+      mixes = mixes.flatMap((mix) =>
+        [...values.values()].map((bytes) => {
+          const next = mix.slice();
+          next.set(bytes.subarray(at, at + this.#unit), at);
+          return next;
+        }),
+      );
+    }
+    return mixes;
+  }
+}
+
+function written(site: Site, bytes: Uint8Array, step: Extract<TraceStep, { kind: "write" }>): Uint8Array {
+  const at = Number(step.address - site.address);
+  if (at < 0 || at >= bytes.length) return bytes;
+  const next = bytes.slice();
+  next.set(step.bytes, at);
+  return next;
+}
