@@ -1,5 +1,5 @@
 // Changes of the kernel's state as steps, so that other CPUs can run between any two of them.
-import { BpfError } from "@bpfkit/core";
+import { BpfError, type PokePlan } from "@bpfkit/core";
 
 /** What one operation holds at a time. */
 export class Mutex {
@@ -31,9 +31,15 @@ export type Step =
   | { readonly kind: "lock"; readonly mutex: Mutex }
   | { readonly kind: "unlock"; readonly mutex: Mutex }
   /** Stores bytes that CPUs read, in one go; `what` names them. */
-  | { readonly kind: "write"; readonly what: string; readonly address: bigint; readonly bytes: Uint8Array }
-  /** Makes every CPU forget the instructions that it has fetched. */
-  | { readonly kind: "sync-cores" }
+  | {
+      readonly kind: "write";
+      readonly what: string;
+      readonly address: bigint;
+      readonly bytes: Uint8Array;
+      readonly trap?: PokePlan["trap"];
+    }
+  /** Makes every CPU forget the instructions that it has fetched. Where there is a `trap`, it is in force from the first step of the plan that has it to the last. */
+  | { readonly kind: "sync-cores"; readonly trap?: PokePlan["trap"] }
   /** Must not go on while a CPU, or a context put aside, has its pc from `from` to below `to`. */
   | { readonly kind: "wait-clear"; readonly from: bigint; readonly to: bigint }
   /** Must not go on while a run that had begun by now is in progress. */

@@ -62,12 +62,12 @@ export function checkTailCalls({ program, structure }: VerifiedProgram): void {
   }
 }
 
-/** Bytes of frames above a subprogram that makes tail calls: Linux refuses as many, so that 33 of them stay below 8 KiB and a half. */
+/** Bytes of frames above a subprogram that makes tail calls: Linux refuses as many, or more. */
 export const MAX_STACK_ABOVE_TAIL_CALL: 256 = 256;
 
 /** Frames of one program at a time, as in the kernel. */
 const MAX_FRAMES = 8;
-/** Frames begin at multiples of this, with at least one such step each: what the kernel takes when programs are compiled. */
+/** Bytes that frames are counted in multiples of, as the kernel does when programs are compiled; a subprogram without stack takes none. */
 const FRAME_STEP = 16;
 
 /** A way down the call graph. */
@@ -95,7 +95,7 @@ export interface TailCallStack {
  * O(8 × calls in the call graph)
  */
 export function tailCallStackOf({ structure: { subprogs } }: VerifiedProgram): TailCallStack {
-  const frames = subprogs.map(({ stackDepth }) => Math.ceil(Math.max(stackDepth, 1) / FRAME_STEP) * FRAME_STEP);
+  const frames = subprogs.map(({ stackDepth }) => Math.ceil(stackDepth / FRAME_STEP) * FRAME_STEP);
   // Per length of the way, and per subprogram at its end: bytes above, and who calls it there.
   let above: (number | undefined)[] = [0];
   const levels: { readonly above: (number | undefined)[]; readonly callers: number[] }[] = [{ above, callers: [] }];

@@ -12,7 +12,7 @@ const HASH_ELEMENT = 48;
 const INT_MAX = 0x7fff_ffff;
 
 const ACCESS_FLAGS = MAP_FLAGS.rdonly | MAP_FLAGS.wronly | MAP_FLAGS.rdonly_prog | MAP_FLAGS.wronly_prog;
-const ARRAY_FLAGS = MAP_FLAGS.numa_node | ACCESS_FLAGS | MAP_FLAGS.preserve_elems;
+const ARRAY_FLAGS = MAP_FLAGS.numa_node | ACCESS_FLAGS;
 const HASH_FLAGS = MAP_FLAGS.no_prealloc | MAP_FLAGS.numa_node | MAP_FLAGS.zero_seed | ACCESS_FLAGS;
 
 interface MapType {
@@ -82,8 +82,9 @@ export function createLiveMap(site: MapSite, spec: MapSpec): LiveMap {
   const unknown = spec.flags & ~type.flags;
   if (unknown !== 0)
     refuse(spec, `flags 0x${(unknown >>> 0).toString(16)}`, "EINVAL", `bits of 0x${type.flags.toString(16)}`);
-  const both = MAP_FLAGS.rdonly_prog | MAP_FLAGS.wronly_prog;
-  if ((spec.flags & both) === both) refuse(spec, "flags for reading only and writing only", "EINVAL", "one of them");
+  for (const both of [MAP_FLAGS.rdonly_prog | MAP_FLAGS.wronly_prog, MAP_FLAGS.rdonly | MAP_FLAGS.wronly]) {
+    if ((spec.flags & both) === both) refuse(spec, "flags for reading only and writing only", "EINVAL", "one of them");
+  }
   checkSize(spec, "max_entries", spec.maxEntries, 0xffff_ffff);
   type.check(spec);
   if (spec.initial !== undefined && (name !== "array" || spec.initial.length > spec.valueSize)) {

@@ -1,8 +1,8 @@
 // The direct tail calls of a program in place: which sites follow which slot of which prog array.
-import { type Image, invariant, type SiteState } from "@bpfkit/core";
+import { BpfError, type Image, invariant, type SiteState } from "@bpfkit/core";
 import type { ProgArrayMap } from "../maps/prog-array.ts";
 import { type Operation, surely } from "../operation.ts";
-import type { LiveSite, TextSites } from "./sites.ts";
+import { type LiveSite, sameState, type TextSites } from "./sites.ts";
 
 /** A direct tail call. */
 export interface LivePoke {
@@ -61,22 +61,50 @@ export function checkMove(pokes: readonly LivePoke[], callee: bigint | undefined
 }
 
 /**
- * Brings direct tail calls from whatever state they are in to `callee`, or to none. Whoever has passed a bypass finds a jump at the
- * target: it is there before a bypass opens, and stays until all who may have passed are gone. One wait serves all tail calls.
+ * Brings direct tail calls from what the slot held to what it will hold, by the protocol of their text. Whoever has passed a bypass has to find a jump at
+ * the target: it is there before a bypass opens, and stays until all who may have passed are gone. One wait serves all tail calls.
  */
-export function* move(pokes: readonly LivePoke[], callee: bigint | undefined): Operation<void> {
-  if (callee !== undefined) {
-    for (const { text, target } of pokes) yield* text.poke(target, { kind: "jump", target: callee });
-    for (const { text, bypass } of pokes) yield* text.poke(bypass, NOP);
-    return;
+function* move(pokes: readonly LivePoke[], from: bigint | undefined, to: bigint | undefined): Operation<void> {
+  const text = pokes[0]?.text;
+  if (text === undefined) return;
+  const { moves, compares } = text.protocol;
+  let changed = false;
+  for (const step of moves(from !== undefined, to !== undefined)) {
+    if (step.kind === "wait") {
+      if (changed) yield* text.waitForReaders();
+      continue;
+    }
+    for (const poke of pokes) {
+      const site = poke[step.kind];
+      if (compares === "slot") checkImplied(site, stateOf(poke, step.kind, from));
+      changed = (yield* text.poke(site, stateOf(poke, step.kind, to))) || changed;
+    }
   }
-  let closed: TextSites | undefined;
-  for (const poke of pokes) if (yield* poke.text.poke(poke.bypass, skipOf(poke))) closed = poke.text;
-  if (closed !== undefined) yield* closed.waitForReaders();
-  for (const { text, target } of pokes) yield* text.poke(target, NOP);
 }
 
-/** The same, or, where a step fails, nothing. */
+/** What a site shows while the slot holds `callee`. */
+function stateOf(poke: LivePoke, kind: "bypass" | "target", callee: bigint | undefined): SiteState {
+  if (kind === "bypass") return callee === undefined ? skipOf(poke) : NOP;
+  return callee === undefined ? NOP : { kind: "jump", target: callee };
+}
+
+function checkImplied({ kind, owner, address, state }: LiveSite, implied: SiteState): void {
+  if (sameState(state, implied)) return;
+  const what = `the ${kind} site of '${owner}' at 0x${address.toString(16)} holds a ${state.kind} (EBUSY)`;
+  throw new BpfError("argument", what, { expected: `a ${implied.kind}, by what the slot held` });
+}
+
+/** Brings direct tail calls from whatever state they are in back to `callee`, or to none. */
+function* restore(pokes: readonly LivePoke[], callee: bigint | undefined): Operation<void> {
+  const order = callee === undefined ? (["bypass", "target"] as const) : (["target", "bypass"] as const);
+  for (const kind of order) {
+    let changed: TextSites | undefined;
+    for (const poke of pokes) if (yield* poke.text.poke(poke[kind], stateOf(poke, kind, callee))) changed = poke.text;
+    if (callee === undefined && kind === "bypass" && changed !== undefined) yield* changed.waitForReaders();
+  }
+}
+
+/** Brings direct tail calls from `from` to `to`, or, where a step fails, nowhere. */
 export function* moveOrUndo(
   pokes: readonly LivePoke[],
   from: bigint | undefined,
@@ -84,9 +112,9 @@ export function* moveOrUndo(
 ): Operation<void> {
   checkMove(pokes, to);
   try {
-    yield* move(pokes, to);
+    yield* move(pokes, from, to);
   } catch (error) {
-    yield* surely(move(pokes, from));
+    yield* surely(restore(pokes, from));
     throw error;
   }
 }

@@ -11,6 +11,7 @@ import {
 } from "@bpfkit/core";
 import { type Operation, one, type Step, surely } from "../operation.ts";
 import type { Ledger } from "./ledger.ts";
+import { POKE_PROTOCOLS, type PokeProtocol } from "./protocols.ts";
 
 const NOP: SiteState = { kind: "nop" };
 
@@ -35,12 +36,20 @@ export function sameState(a: SiteState, b: SiteState): boolean {
 
 /** Every patch site of every image in a memory. */
 export class TextSites {
+  /** How direct tail calls are brought along. */
+  readonly protocol: PokeProtocol;
   readonly #memory: Memory;
   readonly #text: Pick<Backend, "arch" | "poke">;
   readonly #ledger: Ledger;
   readonly #sites = new Map<bigint, Entry>();
 
-  constructor(memory: Memory, text: Pick<Backend, "arch" | "poke">, ledger: Ledger) {
+  constructor(
+    memory: Memory,
+    text: Pick<Backend, "arch" | "poke">,
+    ledger: Ledger,
+    protocol: PokeProtocol = POKE_PROTOCOLS.landed,
+  ) {
+    this.protocol = protocol;
     this.#memory = memory;
     this.#text = text;
     this.#ledger = ledger;
@@ -100,14 +109,15 @@ export class TextSites {
   *poke({ address }: LiveSite, to: SiteState): Operation<boolean> {
     const site = this.#entry(address);
     if (sameState(site.state, to)) return false;
-    const { phases } = this.plan(site, to);
+    const { phases, trap } = this.plan(site, to);
+    const armed = trap === undefined ? {} : { trap };
     const done: Extract<Step, { kind: "write" }>[] = [];
     const what = `${site.kind} site of '${site.owner}'`;
     try {
       for (const phase of phases) {
-        if (phase.kind !== "write") yield* this.#pause(phase);
+        if (phase.kind !== "write") yield* this.#pause({ ...phase, ...armed });
         else {
-          yield { kind: "write", what, address: phase.address, bytes: phase.bytes };
+          yield { kind: "write", what, address: phase.address, bytes: phase.bytes, ...armed };
           expectBytes(site, this.#memory.view(phase.address, phase.expect.length), phase.expect);
           this.#write(phase.address, phase.bytes);
           done.push({ kind: "write", what, address: phase.address, bytes: phase.expect });

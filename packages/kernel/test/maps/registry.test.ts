@@ -1,7 +1,7 @@
 import { interpreter } from "@bpfkit/core";
 import { Kernel } from "@bpfkit/kernel";
 import { describe, expect, test } from "vitest";
-import { ARRAY, HASH, LRU_HASH, mapSpec, PERCPU_ARRAY } from "../support/scripted.ts";
+import { ARRAY, HASH, LRU_HASH, mapSpec, PERCPU_ARRAY, PROG_ARRAY } from "../support/scripted.ts";
 
 const kernel = new Kernel({ engine: interpreter });
 
@@ -17,6 +17,13 @@ describe("map creation", () => {
     ["a hash without keys", mapSpec(HASH, { keySize: 0 })],
     ["a hash element that no allocator can give", mapSpec(HASH, { valueSize: (4 << 20) - 52 })],
     ["access flags that exclude one another", mapSpec(HASH, { flags: 0x180 })],
+    ["access flags of the host that exclude one another", mapSpec(HASH, { flags: 0x18 })],
+    ["an array that keeps its elements", mapSpec(ARRAY, { flags: 0x800 })],
+    ["a prog array with keys of another size", mapSpec(PROG_ARRAY, { keySize: 8, valueSize: 4 })],
+    ["a prog array with values of another size", mapSpec(PROG_ARRAY, { valueSize: 8 })],
+    ["a prog array of nothing", mapSpec(PROG_ARRAY, { valueSize: 4, maxEntries: 0 })],
+    ["a prog array that programs may only read", mapSpec(PROG_ARRAY, { valueSize: 4, flags: 0x80 })],
+    ["a prog array that processes may map", mapSpec(PROG_ARRAY, { valueSize: 4, flags: 0x400 })],
     ["an LRU map without preallocation", mapSpec(LRU_HASH, { flags: 1 })],
     ["initial contents longer than a value", mapSpec(ARRAY, { initial: new Uint8Array(9) })],
     ["a size that is no number", mapSpec(HASH, { maxEntries: Number.NaN })],

@@ -131,6 +131,7 @@ export const HASH = 1;
 export const ARRAY = 2;
 export const PERCPU_HASH = 5;
 export const PERCPU_ARRAY = 6;
+export const PROG_ARRAY = 3;
 export const LRU_HASH = 9;
 export const LRU_PERCPU_HASH = 10;
 

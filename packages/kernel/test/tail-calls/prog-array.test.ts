@@ -8,8 +8,7 @@ function world(): { kernel: Kernel; load: (text: string, options?: Partial<Progr
   const kernel = new Kernel({ engine: interpreter });
   return {
     kernel,
-    load: (text, options = {}) =>
-      kernel.load(trust({ ...assemble(text, { type: "xdp", maps: [TABLE] }), ...options })),
+    load: (text, options = {}) => kernel.load(trust({ ...assemble(text, { type: "xdp", maps: [TABLE] }), ...options })),
   };
 }
 
