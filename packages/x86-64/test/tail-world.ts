@@ -1,0 +1,106 @@
+// Programs that tail-call each other through one prog array, which is written into guest memory by hand.
+import {
+  type Allocation,
+  assemble,
+  type Engine,
+  type Executable,
+  type Execution,
+  MAP_TYPES,
+  type MapSpec,
+  type PokePlan,
+  PROG,
+  PROG_ARRAY,
+  type SiteState,
+  type Symbol as SymbolRef,
+  trust,
+} from "@bpfkit/core";
+import { expect } from "vitest";
+import { x86_64 } from "../src/index.ts";
+import { World } from "./world.ts";
+
+const ENTRIES = 8;
+export const ARRAY: MapSpec = {
+  name: "array",
+  type: MAP_TYPES.prog_array,
+  keySize: 4,
+  valueSize: 4,
+  maxEntries: ENTRIES,
+  flags: 0,
+};
+const NOP: SiteState = { kind: "nop" };
+
+/** Writes what a plan says, each byte after a look at what is there. */
+export function apply({ memory }: World, { phases }: PokePlan): void {
+  for (const phase of phases) {
+    if (phase.kind !== "write") continue;
+    expect(memory.view(phase.address, phase.expect.length)).toEqual(phase.expect);
+    memory.write(phase.address, phase.bytes);
+  }
+}
+
+/** A world with the array, and 256 bytes at `log`, which r1 of every program points to. */
+export class TailWorld extends World {
+  readonly log: Allocation = this.memory.allocate("data", 256, "log");
+  readonly array: Allocation = this.memory.allocate("data", PROG_ARRAY.programs + 8 * ENTRIES, "array");
+  readonly #engine: Engine;
+  readonly #loaded: Executable[] = [];
+  readonly #slots: (Executable | undefined)[] = [];
+  /** What each site holds, by address, where that is not what it began with. */
+  readonly #states: Map<bigint, SiteState> = new Map();
+
+  constructor(engine: Engine) {
+    super();
+    this.#engine = engine;
+    this.memory.store(4, this.array.address + BigInt(PROG_ARRAY.maxEntries), BigInt(ENTRIES));
+  }
+
+  override address(symbol: SymbolRef): bigint {
+    return symbol.kind === "map" ? this.array.address : super.address(symbol);
+  }
+
+  load(text: string, name = "test"): Executable {
+    const loaded = this.#engine.load(trust({ ...assemble(text, { maps: [ARRAY] }), name }), this);
+    this.#loaded.push(loaded);
+    for (const [slot, executable] of this.#slots.entries()) this.#rewrite(loaded, slot, executable);
+    return loaded;
+  }
+
+  /** Puts a program into a slot, or empties it, and rewrites the direct tail calls of all programs. */
+  set(slot: number, executable: Executable | undefined): void {
+    const { memory } = this;
+    let program = 0n;
+    if (executable !== undefined) {
+      program = memory.allocate("data", PROG.entry + 8, "program").address;
+      memory.store(8, program + BigInt(PROG.entry), executable.subprogAddress(0));
+    }
+    memory.store(8, this.array.address + BigInt(PROG_ARRAY.programs + 8 * slot), program);
+    this.#slots[slot] = executable;
+    for (const loaded of this.#loaded) this.#rewrite(loaded, slot, executable);
+  }
+
+  #rewrite({ image, imageAddress = 0n }: Executable, slot: number, callee: Executable | undefined): void {
+    for (const { key, bypass, target } of image?.pokes ?? []) {
+      if (key !== slot) continue;
+      const out: SiteState = { kind: "jump", target: imageAddress + BigInt(target.offset + target.size) };
+      const callees: SiteState =
+        callee === undefined ? NOP : { kind: "jump", target: callee.subprogAddress(0) + BigInt(image!.landing) };
+      this.#poke(imageAddress + BigInt(target.offset), NOP, callees);
+      this.#poke(imageAddress + BigInt(bypass.offset), out, callee === undefined ? out : NOP);
+    }
+  }
+
+  #poke(address: bigint, first: SiteState, to: SiteState): void {
+    apply(this, x86_64.poke({ address, size: 5 }, this.#states.get(address) ?? first, to));
+    this.#states.set(address, to);
+  }
+
+  begin(executable: Executable): Execution {
+    const { address, size } = this.stack;
+    return executable.start({ args: [this.log.address], stack: { low: address, high: address + BigInt(size) } });
+  }
+
+  /** The 8 bytes number `index` of the log. */
+  logged(index: number): bigint {
+    return this.memory.load(8, this.log.address + BigInt(8 * index));
+  }
+}
