@@ -40,7 +40,7 @@ describe("the model of the two sites", () => {
   });
 
   test.each<[string, PokeProtocol, Partial<Search>, string, RegExp]>([
-    ["C-2 no wait", changed({ empty: (...a) => landed.moves(...a).filter(({ kind }) => kind !== "wait") }), {}, "f none", /finds nothing/],
+    ["C-2 no wait", changed({ empty: (...a) => landed.moves(...a).filter((move) => move !== "wait") }), {}, "f none", /finds nothing/],
     ["C-3 bypass first", changed({ fill: (...a) => landed.moves(...a).toReversed() }), {}, "f", /finds nothing/],
     ["C-4 target first on remove", changed({ empty: (...a) => landed.moves(...a).toReversed() }), {}, "f none", /finds nothing/],
     ["C-5 wrong grace period", landed, { covered: false }, "f none", /finds nothing/],

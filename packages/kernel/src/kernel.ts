@@ -33,6 +33,7 @@ import { Rcu } from "./rcu.ts";
 import { Resident, residentOf } from "./resident.ts";
 import { Ledger, type LedgerCounts } from "./text/ledger.ts";
 import { PokeTable } from "./text/poke-table.ts";
+import type { PokeProtocol } from "./text/protocols.ts";
 import { type LiveSite, TextSites } from "./text/sites.ts";
 
 /** What a {@link Kernel} is made with. */
@@ -45,6 +46,8 @@ export interface KernelOptions {
   readonly seed?: number;
   /** Size and place of guest memory. */
   readonly memory?: MemoryOptions;
+  /** How direct tail calls are brought along when a slot changes; as Linux does it unless told. */
+  readonly pokeProtocol?: PokeProtocol;
 }
 
 /**
@@ -104,7 +107,7 @@ export class Kernel {
   readonly #running: (Context | undefined)[] = [];
 
   /** @throws {BpfError} `argument` when there are no CPUs or too many, or memory does not fit below 4 GiB */
-  constructor({ engine, cpus = 1, seed = 0, memory = {} }: KernelOptions) {
+  constructor({ engine, cpus = 1, seed = 0, memory = {}, pokeProtocol }: KernelOptions) {
     if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) {
       throw new BpfError("argument", `${cpus} cpus`, { expected: `1 to ${MAX_CPUS}` });
     }
@@ -112,7 +115,7 @@ export class Kernel {
     this.cpus = cpus;
     const stack = Math.max(1 << 20, Math.ceil((cpus * (STACK_SIZE + 128) + 128) / PAGE) * PAGE);
     this.memory = new Memory({ ...memory, sizes: { stack, ...memory.sizes } });
-    this.#text = engine.text && new TextSites(this.memory, engine.text, this.#ledger);
+    this.#text = engine.text && new TextSites(this.memory, engine.text, this.#ledger, pokeProtocol);
     this.#stacks = Array.from({ length: cpus }, (_, cpu) => {
       const { address } = this.memory.allocate("stack", STACK_SIZE, `stack of cpu ${cpu}`);
       return { low: address, high: address + BigInt(STACK_SIZE) };

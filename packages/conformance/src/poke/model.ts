@@ -1,5 +1,5 @@
 // The two-site protocol as a model: sites that change in one go, and readers that only look at them.
-import type { PokeProtocol, ProtocolMove } from "@bpfkit/kernel";
+import type { PokeProtocol } from "@bpfkit/kernel";
 import type { Move, Reader } from "./explore.ts";
 import type { Callee, Trace, TraceStep } from "./trace.ts";
 
@@ -8,40 +8,33 @@ const TARGETS: readonly Callee[] = ["none", "f", "g"];
 const BYPASS = 0n;
 const TARGET = 1n;
 
+/** What a site holds while the slot holds `callee`. */
+function stateOf(site: "bypass" | "target", callee: Callee): number {
+  return site === "target" ? TARGETS.indexOf(callee) : Number(callee !== "none");
+}
+
 /** The steps of a history under a protocol. */
 export function modelTrace(protocol: PokeProtocol, history: readonly Callee[]): Trace {
   const steps: TraceStep[] = [];
-  const sites = [0, 0];
+  const sites = { bypass: 0, target: 0 };
   let slot: Callee = "none";
-  /** What the comparison expects, where the slot's old program says it. */
-  const implied = (move: ProtocolMove): number =>
-    move.kind === "target" ? TARGETS.indexOf(slot) : slot === "none" ? 0 : 1;
-
   for (const [update, next] of history.entries()) {
     steps.push({ kind: "begin", update });
     for (const move of slot === next ? [] : protocol.moves(slot !== "none", next !== "none")) {
-      if (move.kind === "wait") {
+      if (move === "wait") {
         steps.push({ kind: "wait-readers" });
         continue;
       }
-      const site = move.kind === "bypass" ? 0 : 1;
-      const before = sites[site]!;
-      if (protocol.compares === "slot" && before !== implied(move)) {
-        steps.push({ kind: "refused", reason: `the ${move.kind} is not what ${slot} implies (EBUSY)` });
+      const before = sites[move];
+      if (protocol.compares === "slot" && before !== stateOf(move, slot)) {
+        steps.push({ kind: "refused", reason: `the ${move} is not what ${slot} implies (EBUSY)` });
         return traceOf(history, steps);
       }
-      const after =
-        move.kind === "bypass" ? Number(move.to === "pass") : move.to === "callee" ? TARGETS.indexOf(next) : 0;
+      const after = stateOf(move, next);
       if (after === before) continue;
-      sites[site] = after;
-      const address = site === 0 ? BYPASS : TARGET;
-      steps.push({
-        kind: "write",
-        what: move.kind,
-        address,
-        before: Uint8Array.of(before),
-        bytes: Uint8Array.of(after),
-      });
+      sites[move] = after;
+      const address = move === "bypass" ? BYPASS : TARGET;
+      steps.push({ kind: "write", what: move, address, before: Uint8Array.of(before), bytes: Uint8Array.of(after) });
     }
     slot = next;
     steps.push({ kind: "end", update });

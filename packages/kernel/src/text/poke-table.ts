@@ -70,14 +70,13 @@ function* move(pokes: readonly LivePoke[], from: bigint | undefined, to: bigint 
   const { moves, compares } = text.protocol;
   let changed = false;
   for (const step of moves(from !== undefined, to !== undefined)) {
-    if (step.kind === "wait") {
+    if (step === "wait") {
       if (changed) yield* text.waitForReaders();
       continue;
     }
     for (const poke of pokes) {
-      const site = poke[step.kind];
-      if (compares === "slot") checkImplied(site, stateOf(poke, step.kind, from));
-      changed = (yield* text.poke(site, stateOf(poke, step.kind, to))) || changed;
+      if (compares === "slot") checkImplied(poke[step], stateOf(poke, step, from));
+      changed = (yield* text.poke(poke[step], stateOf(poke, step, to))) || changed;
     }
   }
 }

@@ -1,13 +1,10 @@
 // In which order the two sites of a direct tail call change: the protocols that were discussed for Linux in July 2020, as data.
 
-/** One thing to do, for all direct tail calls that follow the slot. */
-export type ProtocolMove =
-  /** The target becomes a jump to the slot's new program, or nothing. */
-  | { readonly kind: "target"; readonly to: "callee" | "nothing" }
-  /** The bypass lets runs pass, or makes them skip the tail call. */
-  | { readonly kind: "bypass"; readonly to: "pass" | "skip" }
-  /** Until all runs have ended that may have passed the bypass. */
-  | { readonly kind: "wait" };
+/**
+ * One thing to do, for all direct tail calls that follow the slot: the `target` becomes a jump to the slot's new program, or nothing; the
+ * `bypass` lets runs pass, or makes them skip; `wait` until all runs have ended that may have passed the bypass.
+ */
+export type ProtocolMove = "target" | "bypass" | "wait";
 
 /** A way to bring direct tail calls along when a slot changes. */
 export interface PokeProtocol {
@@ -18,30 +15,29 @@ export interface PokeProtocol {
   readonly compares: "slot" | "table";
 }
 
-const CALLEE: ProtocolMove = { kind: "target", to: "callee" };
-const NOTHING: ProtocolMove = { kind: "target", to: "nothing" };
-const PASS: ProtocolMove = { kind: "bypass", to: "pass" };
-const SKIP: ProtocolMove = { kind: "bypass", to: "skip" };
-const WAIT: ProtocolMove = { kind: "wait" };
-
 /** All of them. docs/text-patching.md shows what each does, and what the explorer finds. */
 export const POKE_PROTOCOLS: Readonly<Record<"landed" | "cover-letter" | "ignore-old", PokeProtocol>> = {
   /** What Linux does: the target is emptied too, when nobody can be in front of it any more. */
   landed: {
     name: "landed",
-    moves: (from, to) => (to ? (from ? [CALLEE] : [CALLEE, PASS]) : from ? [SKIP, WAIT, NOTHING] : []),
+    moves: (from, to) => (to ? fill(from) : from ? ["bypass", "wait", "target"] : []),
     compares: "slot",
   },
   /** The target is never emptied, so nothing has to be waited for; but then it is not what the slot's old program implies. */
   "cover-letter": {
     name: "cover-letter",
-    moves: (from, to) => (to ? (from ? [CALLEE] : [CALLEE, PASS]) : from ? [SKIP] : []),
+    moves: (from, to) => (to ? fill(from) : from ? ["bypass"] : []),
     compares: "slot",
   },
   /** The same without the comparison. */
   "ignore-old": {
     name: "ignore-old",
-    moves: (from, to) => (to ? (from ? [CALLEE] : [CALLEE, PASS]) : from ? [SKIP] : []),
+    moves: (from, to) => (to ? fill(from) : from ? ["bypass"] : []),
     compares: "table",
   },
 };
+
+/** Whoever can pass the bypass has to find a jump. */
+function fill(from: boolean): readonly ProtocolMove[] {
+  return from ? ["target"] : ["target", "bypass"];
+}
