@@ -127,7 +127,9 @@ describe("a site of five bytes", () => {
         expect(() => x86_64.poke(SITE, NOP, state(BigInt.asUintN(64, far)))).toThrow(BpfError);
       }
     }
-    expect(() => x86_64.poke(SITE, NOP, call(end + 0x8000_0000n))).toThrowErrorMatchingInlineSnapshot(`[BpfError: call to 0x90000005 at 0x10000000, expected a distance of 32 signed bits]`);
+    expect(() => x86_64.poke(SITE, NOP, call(end + 0x8000_0000n))).toThrowErrorMatchingInlineSnapshot(
+      `[BpfError: call to 0x90000005 at 0x10000000, expected a distance of 32 signed bits]`,
+    );
     expect(() => x86_64.poke(SITE, jump(end + 0x8000_0000n), NOP)).toThrow(
       expect.objectContaining({ code: "out-of-range" }),
     );
