@@ -22,6 +22,7 @@ export const parts: BackendParts<Reg, Assembler> = {
   capabilities: {
     layout: { shortBranches: false, nearCalls: false, tailCalls: "write-back", directTailCalls: false },
     features: { c: true, zba: true, zbb: true, zacas: false },
+    fetchUnit: 2,
     tailCallSchemes: SCHEMES,
   },
   assembler: () => new Assembler(),

@@ -19,6 +19,7 @@ type Context = LowerContext<Assembler>;
  * The schemes of this backend, the kernel's own first. All but one have the number of tail calls that are left in a6:
  *
  * - `write-back`: each frame from which a tail call can be reached has it in a slot, loads it before calls and takes it back behind them.
+ *   So do main programs that call anything, for the sake of whoever waits where they return to.
  * - `by-value`: the same, but what callees count is lost. A tail call hands a6 on without a detour through the slot.
  * - `pass-through`: there are no slots. a6 goes through calls, and waits in s6 while a helper, a kfunc or a subprogram runs that does not
  *   keep it.

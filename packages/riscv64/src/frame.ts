@@ -29,9 +29,13 @@ export function shapeOf(context: LowerContext<Assembler>): Shape {
   return { space, kept, total: space + ((8 * kept.length + 15) & -16), above };
 }
 
-/** Whether the frame has a slot for what a6 carries: {@link slotOf}. */
-export function hasSlot({ scheme, info }: LowerContext<Assembler>): boolean {
-  return scheme.slot && info.tailCallReachable;
+/**
+ * Whether the frame has a slot for what a6 carries: {@link slotOf}. Where callers take the count back, a program that makes no tail calls
+ * may still have been entered by one, from a subprogram whose caller waits for the count: what it calls may not lose it.
+ */
+export function hasSlot({ scheme, subprog, info }: LowerContext<Assembler>): boolean {
+  if (!scheme.slot) return false;
+  return info.tailCallReachable || (scheme.writesBack && subprog === 0 && info.hasCalls);
 }
 
 /** Offset from sp of the slot for what a6 carries: the lowest of what is kept. */
@@ -40,9 +44,9 @@ export function slotOf(context: LowerContext<Assembler>): number {
   return total - 8 * kept.length;
 }
 
-/** Whether a6 has to be put aside in s6 somewhere in the subprogram, for code that does not keep it. */
-export function parks({ scheme, info, structure }: LowerContext<Assembler>): boolean {
-  if (!scheme.parks || !info.tailCallReachable) return false;
+/** Whether a6 has to be put aside in s6 somewhere in the subprogram, for code that does not keep it; in main programs for the same reason. */
+export function parks({ scheme, subprog, info, structure }: LowerContext<Assembler>): boolean {
+  if (!scheme.parks || !(info.tailCallReachable || subprog === 0)) return false;
   return info.hasHostCalls || info.calls.some((callee) => !structure.subprogs[callee]!.tailCallReachable);
 }
 

@@ -18,7 +18,7 @@ const EXIT = 0x95;
  *   s0 - 8    ra, where it calls anything
  *             s0 of the caller
  *             s1 s2 s3 s4, those that are used, and s5, where r10 or anything below it is
- *             a6, where a tail call can be reached and the count has a slot; s6, where a6 is put aside
+ *             a6, where the count of tail calls has a slot; s6, where a6 is put aside
  *             up to 8 bytes of nothing
  *   s5        = r10
  *             BPF stack, `stack` bytes

@@ -89,6 +89,7 @@ describe("an image", () => {
       { name: "s1", offset: 24, size: 8 },
       { name: "s4", offset: 16, size: 8 },
       { name: "s5", offset: 8, size: 8 },
+      { name: "tail calls left", offset: 0, size: 8 },
       { name: "stack", offset: -16, size: 16 },
       { name: "may_goto counter", offset: -24, size: 8 },
     ]);
