@@ -1,6 +1,6 @@
 // Instructions of a patch list in their order: words, where every node came to lie, and the jumps that are still to be resolved.
 import { BpfError } from "../errors.ts";
-import { REACH, Reach, reachOf } from "./branches.ts";
+import { Reach, reachOf } from "./branches.ts";
 import { Link, type PatchList, type PatchStore } from "./list.ts";
 
 /** Per new slot, where it came from. */
@@ -108,7 +108,7 @@ export class Layout {
         place[i] = to;
         words[2 * to] = word;
         words[2 * to + 1] = original[2 * i + 1]!;
-        if (REACH[word & 0xff] !== 0 && reachOf(word) !== 0) this.#jump(to, i);
+        if (reachOf(word) !== 0) this.#jump(to, i);
         if (track !== undefined) {
           track.origin[to] = i;
           track.node[to] = i;

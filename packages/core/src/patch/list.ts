@@ -2,7 +2,7 @@
 import { type InsnFacts, NO_FACTS } from "../analysis/facts.ts";
 import { BpfError } from "../errors.ts";
 import type { Program } from "../program.ts";
-import { LDIMM64, REACH, Reach, reachOf } from "./branches.ts";
+import { HALF, LDIMM64, Reach, reachOf, SHAPES } from "./branches.ts";
 
 /** One call of `replace` or `prepend`. */
 export interface Patch {
@@ -62,11 +62,6 @@ export const Link = {
 } as const;
 
 const { REPLACEMENT, POINTS, SHIFT } = Link;
-
-/** What `#append` has to look at, by opcode byte: 1 the two-slot load and its second half, 2 what may point at others, 3 both. */
-const SHAPE: Uint8Array = REACH.map(
-  (reach, code) => (code === 0 || code === LDIMM64 ? 1 : 0) | (reach === Reach.NONE ? 0 : 2),
-);
 
 /**
  * The instructions of a program as nodes, numbered for good: an original is its slot index, an instruction of a patch has the number
@@ -299,8 +294,7 @@ export class PatchList implements Iterable<number> {
    */
   replace(at: number, words: ArrayLike<number>, slots: number = words.length >> 1): number {
     const isUntouched = at >= 0 && at < this.#originals && this.#state[at] === 0;
-    const code = isUntouched ? this.#words[2 * at]! & 0xff : 0;
-    if ((SHAPE[code]! & 1) === 0) {
+    if (isUntouched && (SHAPES[this.#words[2 * at]! & 0xffff]! & HALF) === 0) {
       const first = this.#append(at, words, slots, REPLACEMENT);
       this.#state[at] = this.#patches;
       this.#length += slots - 1;
@@ -529,12 +523,11 @@ export class PatchList implements Iterable<number> {
       const word = words[from]!;
       pool[to] = word;
       pool[to + 1] = words[from + 1]!;
-      const shape = SHAPE[word & 0xff]!;
-      if (shape !== 0) shapes |= shape === 1 || reachOf(word) !== Reach.NONE ? shape : shape & 1;
+      shapes |= SHAPES[word & 0xffff]!;
     }
-    if ((shapes & 1) !== 0) checkHalves(words, slots);
+    if ((shapes & HALF) !== 0) checkHalves(words, slots);
     pool[2 * header] = at;
-    pool[2 * header + 1] = link | (shapes & POINTS);
+    pool[2 * header + 1] = (shapes & ~HALF) === 0 ? link : link | POINTS;
     this.#headers[id] = next;
     this.#poolSlots = next;
     this.#patches = id;
