@@ -55,6 +55,7 @@ export function convertContext(layouts: ContextLayouts): Pass {
 }
 
 const LOADS: Readonly<Record<number, Op>> = { 1: "load8", 2: "load16", 4: "load32", 8: "load64" };
+const EXTENSIONS: Readonly<Record<number, Op>> = { 1: "movsx64_8", 2: "movsx64_16", 4: "movsx64_32" };
 const STORES: Readonly<Record<number, Op>> = { 1: "store8_reg", 2: "store16_reg", 4: "store32_reg", 8: "store64_reg" };
 const STORES_OF_NUMBERS: Readonly<Record<number, Op>> = {
   1: "store8_imm",
@@ -69,7 +70,10 @@ function converted(list: PatchList, at: number, field: ContextField, place: numb
   const size = sizeOf(code);
   const into = place - field.offset;
   if (into + size > field.size) return undefined;
-  if (isLoad(code)) return isSignedLoad(code) ? undefined : load(list, at, field, place, into, size);
+  if (isLoad(code)) {
+    const words = load(list, at, field, place, into, size);
+    return isSignedLoad(code) && words !== undefined ? extended(field, list.dst(at), size, words) : words;
+  }
   if (isStore(code) || isStoreNumber(code)) return store(list, at, field, place, into, size);
   return undefined;
 }
@@ -95,6 +99,17 @@ function load(
   const most = isPart ? 2 ** (8 * size) - 1 : 0xffff_ffff;
   const kept = mask === undefined ? most : mask < most ? (mask >>> (8 * into)) & most : most;
   return [...whole, ...moved, ...(mask === undefined && !isPart ? [] : op("and32_imm", { dst, imm: kept | 0 }))];
+}
+
+/** A sign-extending load is a plain one and the extension; of a pointer there is none. */
+function extended(
+  field: ContextField,
+  dst: number,
+  size: number,
+  words: readonly number[],
+): readonly number[] | undefined {
+  const isPointer = field.bytes !== undefined && field.bytes > field.size;
+  return isPointer ? undefined : [...words, ...op(EXTENSIONS[size]!, { dst, src: dst })];
 }
 
 function store(

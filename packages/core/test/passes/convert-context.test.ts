@@ -75,6 +75,29 @@ describe("convert-ctx-access", () => {
     `);
   });
 
+  test("signed loads extend what plain ones load", () => {
+    expect(
+      convert("r2 = *(s8 *)(r1 + 25)\nr3 = *(s32 *)(r1 + 24)\nr4 = *(s16 *)(r1 + 34)\nr5 = *(s8 *)(r1 + 20)"),
+    ).toMatchInlineSnapshot(`
+      "
+      main:
+        r2 = *(u32 *)(r1 + 72)
+        w2 >>= 8
+        w2 &= 255
+        r2 = (s8)r2
+        r3 = *(u32 *)(r1 + 72)
+        r3 = (s32)r3
+        r4 = *(u16 *)(r1 + 82)
+        r4 = (s16)r4
+        r5 = *(u8 *)(r1 + 64)
+        w5 >>= 2
+        w5 &= 7
+        r5 = (s8)r5
+        exit
+      "
+    `);
+  });
+
   test("stores go behind pointers through the hidden register", () => {
     expect(convert("*(u32 *)(r1 + 24) = r1\n*(u32 *)(r1 + 24) = 5\n*(u32 *)(r1 + 16) = 5")).toMatchInlineSnapshot(`
       "
@@ -116,7 +139,8 @@ describe("convert-ctx-access", () => {
 
   test("other memory, parts of pointers, and fields that are read only stay", () => {
     const text =
-      "r2 = *(u64 *)(r10 - 8)\nr3 = *(u8 *)(r1 + 4)\n*(u32 *)(r1 + 12) = r2\nr4 = *(u32 *)(r1 + 28)\nr5 = *(u64 *)(r1 + 8)";
+      "r2 = *(u64 *)(r10 - 8)\nr3 = *(u8 *)(r1 + 4)\n*(u32 *)(r1 + 12) = r2\nr4 = *(u32 *)(r1 + 28)\nr5 = *(u64 *)(r1 + 8)\n" +
+      "r2 = *(s32 *)(r1 + 0)\nr3 = *(s16 *)(r1 + 0)\n*(u8 *)(r1 + 24) = 1";
     expect(convert(text)).toBe(`\n${formatProgram(assemble(`${text}\nexit`), { slots: false })}\n`);
   });
 });
