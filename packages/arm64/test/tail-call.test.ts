@@ -350,11 +350,7 @@ describe.each(ways)("tail calls counted %o", (layout) => {
     world.set(0, self);
     const first = world.begin(self);
     const second = self.start({ args: [world.log + 64n], stack: { low: other, high: other + 4096n } });
-    for (;;) {
-      const stop = first.run(7);
-      second.run(7);
-      if (stop.kind !== "budget") break;
-    }
+    for (let turns = 0; turns < 1000 && first.run(7).kind === "budget"; turns++) second.run(7);
     second.run(1000);
     expect([world.logged(0), world.logged(8)]).toEqual([34n, 34n]);
   });
@@ -412,7 +408,7 @@ describe.each(ways)("tail calls counted %o", (layout) => {
         world.load(`r6 = r1\ncall sub\nr1 = r6\ncall sub\nr1 = r6\ncall sub\nexit\n${sub}`),
       );
       const counts: number[] = [];
-      while (execution.step(100) === undefined) {
+      for (let steps = 0; steps < 1000 && execution.step(100) === undefined; steps++) {
         const { tailCalls: now } = execution;
         if (now >= 0 && now !== counts.at(-1)) counts.push(now);
       }
