@@ -12,6 +12,7 @@ import { A6, S6, SP, T1, T3, ZERO } from "./abi.ts";
 import { type Assembler, CC } from "./assembler.ts";
 import { emit } from "./emit.ts";
 import { hasSlot, parks, slotOf } from "./frame.ts";
+import { SITE } from "./poke.ts";
 
 type Context = LowerContext<Assembler>;
 
@@ -27,8 +28,7 @@ type Context = LowerContext<Assembler>;
  */
 export const SCHEMES: readonly TailCallSchemeName[] = ["write-back", "pointer", "by-value", "pass-through"];
 
-/** Bytes of the entry site, and of the words behind it that begin a count: tail calls land behind those. */
-const SITE = 8;
+/** Bytes of the words behind the entry site that begin a count: tail calls land behind those. */
 const START = 4;
 const START_POINTER = 12;
 

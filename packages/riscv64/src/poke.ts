@@ -4,9 +4,9 @@ import { T0, T1, ZERO } from "./abi.ts";
 import { upperOf } from "./assembler.ts";
 import { emit } from "./emit.ts";
 
-/** Bytes of a site that holds `jal`, which reaches a megabyte; and of one that holds `auipc` and `jalr`, which reach everything near. */
-export const BYPASS = 4;
-export const TARGET = 8;
+/** Bytes of a site that holds `auipc` and `jalr`, which reach two gigabytes; and of one that holds `jal`, which reaches a megabyte. */
+export const SITE = 8;
+export const NEAR_SITE = 4;
 
 /** Bytes that a CPU is sure to fetch in one go. */
 const PARCEL = 2;
@@ -87,7 +87,7 @@ class Plan {
   /** Waits until no CPU is about to run the second instruction of a pair. */
   waitBetween(): void {
     const { address, size } = this.#site;
-    if (size === TARGET) this.phases.push({ kind: "wait-clear", from: address + 4n, to: address + BigInt(size) });
+    if (size === SITE) this.phases.push({ kind: "wait-clear", from: address + 4n, to: address + BigInt(size) });
   }
 }
 
@@ -106,9 +106,9 @@ function replaced(bytes: Uint8Array, at: number, others: Uint8Array): Uint8Array
 }
 
 function checkSite({ address, size }: TextSite): void {
-  if ((size === BYPASS || size === TARGET) && (address & 1n) === 0n) return;
+  if ((size === NEAR_SITE || size === SITE) && (address & 1n) === 0n) return;
   throw new BpfError("argument", `a patch site of ${size} bytes at ${hex(address)}`, {
-    expected: `${BYPASS} or ${TARGET} bytes at a multiple of ${PARCEL}`,
+    expected: `${NEAR_SITE} or ${SITE} bytes at a multiple of ${PARCEL}`,
   });
 }
 
@@ -123,18 +123,18 @@ function bytesOf({ address, size }: TextSite, state: SiteState): Uint8Array {
   const { kind, target } = state;
   const what = `a ${kind} to ${hex(target)}`;
   if ((target & 1n) !== 0n) throw new BpfError("argument", what, { expected: `a multiple of ${PARCEL}` });
-  if (size === BYPASS && kind === "call") {
-    throw new BpfError("argument", `${what} in ${size} bytes`, { expected: `a site of ${TARGET} bytes` });
+  if (size === NEAR_SITE && kind === "call") {
+    throw new BpfError("argument", `${what} in ${size} bytes`, { expected: `a site of ${SITE} bytes` });
   }
   const distance = BigInt.asIntN(64, target - address);
-  const [low, high] = size === BYPASS ? REACH_JAL : REACH_PAIR;
+  const [low, high] = size === NEAR_SITE ? REACH_JAL : REACH_PAIR;
   if (distance < low || distance > high) {
     throw new BpfError("out-of-range", `${what} from ${hex(address)}`, {
       expected: `a distance from ${low} to ${high} bytes`,
     });
   }
   const near = Number(distance);
-  if (size === BYPASS) emit.jal(sink, ZERO, near);
+  if (size === NEAR_SITE) emit.jal(sink, ZERO, near);
   else {
     const upper = upperOf(near);
     emit.auipc(sink, T1, upper);

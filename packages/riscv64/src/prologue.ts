@@ -4,10 +4,9 @@ import { A0, A5, A6, RA, S0, S5, S6, SP, T0 } from "./abi.ts";
 import type { Assembler } from "./assembler.ts";
 import { emitCounterGiveBack, emitCounterKeep, emitCounterStart } from "./counter.ts";
 import { mayGotoOffset, shapeOf } from "./frame.ts";
+import { SITE } from "./poke.ts";
 import { REGS } from "./regs.ts";
 
-/** Bytes at the entry that a call or jump can be written over. */
-const SITE = 8;
 const EXIT = 0x95;
 
 /**

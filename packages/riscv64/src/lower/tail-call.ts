@@ -4,7 +4,7 @@ import { A1, A2, T1, T2, T3, ZERO } from "../abi.ts";
 import { type Assembler, CC } from "../assembler.ts";
 import { emitCounterCheck, emitCounterCount } from "../counter.ts";
 import { emit } from "../emit.ts";
-import { BYPASS, TARGET } from "../poke.ts";
+import { NEAR_SITE, SITE } from "../poke.ts";
 import { emitUnwind } from "../prologue.ts";
 
 const tailCall: LowerInsn<Assembler> = (a, _insns, at, context) => {
@@ -32,11 +32,11 @@ function emitIndirect(a: Assembler, context: LowerContext<Assembler>, out: Label
 /** The same where array and index are known: a jump past the rest while the slot is empty, and a jump to its program while it is not. */
 function emitDirect(a: Assembler, at: number, context: LowerContext<Assembler>, out: Label): void {
   emitCounterCheck(a, context, out);
-  a.site("bypass", BYPASS, context.subprog, at);
+  a.site("bypass", NEAR_SITE, context.subprog, at);
   a.jal(out);
   emitCounterCount(a, context);
   emitUnwind(a, context);
-  a.site("target", TARGET, context.subprog, at);
+  a.site("target", SITE, context.subprog, at);
   a.nop();
   a.nop();
 }
