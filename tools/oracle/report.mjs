@@ -14,6 +14,7 @@ import { comparePrograms } from "./programs.mjs";
 import { compareRows as compareRowsArm64 } from "./rows-arm64.mjs";
 import { compareRows as compareRowsRiscv64 } from "./rows-riscv64.mjs";
 import { compareRows as compareRowsX86 } from "./rows-x86-64.mjs";
+import { compareTailCalls } from "./tail-calls.mjs";
 
 const ARCHES = {
   "x86-64": { backend: x86_64, compareRows: compareRowsX86 },
@@ -41,6 +42,7 @@ const parts = values.arch.split(",").flatMap((arch) => {
     ...(arch === "x86-64" ? [["the example", compareFirewall]] : []),
     [`generated programs, ${arch}`, () => comparePrograms(programs, seed, { backend, insertsZext })],
     [`passes, ${arch}`, () => comparePasses(backend, { insertsZext })],
+    [`tail calls, ${arch}`, () => compareTailCalls(backend)],
     [`the corpus, ${arch}`, () => compareCorpus(backend, stride)],
     [`rows of the ${arch} table`, () => compareRows({ runsPerRow, seed })],
   ];
