@@ -258,6 +258,15 @@ describe.each(LAYOUTS)("on the CPU, %s:", (_, layout) => {
     expect(seen.size).toBe(MAX_TAIL_CALLS + 1);
   });
 
+  test("B-19 preemption: two invocations that take turns have a count each", () => {
+    const w = world(layout);
+    const self = w.load(`r6 = r1\n${count(0)}\n${jump(0)}\nr0 = *(u64 *)(r6 + 0)\nexit`);
+    w.set(0, self);
+    const both = [w.begin(self, 0), w.begin(self, 1)] as const;
+    while (both[0].run(7).kind === "budget") both[1].run(5);
+    expect(both.map((execution) => execution.run(100_000))).toEqual([34, 34].map(returned));
+  });
+
   test("does what the interpreter does with the same slots", () => {
     const outcome = (engine: Engine): unknown => {
       const w = new TailWorld(engine);
@@ -392,6 +401,33 @@ describe("frames that tail calls take over", () => {
 });
 
 describe("an image", () => {
+  test("tells of each direct tail call its array, slot and two sites, and has none of others", () => {
+    const { pokes, patchSites } = compile(TAIL);
+    const site = { size: 5, subprog: 0, insn: 11 };
+    expect(pokes).toEqual([
+      {
+        insn: 11,
+        subprog: 0,
+        map: 0,
+        key: 2,
+        bypass: { ...site, kind: "bypass", offset: 0xa3 - 2 },
+        target: { ...site, kind: "target", offset: 0xb8 - 2 },
+      },
+    ]);
+    expect(patchSites.slice(1)).toEqual([pokes[0]!.bypass, pokes[0]!.target]);
+    expect(compile(TAIL, { directTailCalls: false }).patchSites).toHaveLength(1);
+  });
+
+  test("saves all four registers in every frame where the layout says so", () => {
+    const saved = (settings: Settings): string[][] =>
+      compile("r9 = 1\ncall leaf\nexit\nleaf:\nr0 = 0\nexit", settings).subprogs.map(({ frame }) =>
+        frame.slice(2).map(({ name }) => name),
+      );
+    expect(saved({})).toEqual([["r15"], []]);
+    const all = ["rbx", "r13", "r14", "r15"];
+    expect(saved({ saveAll: true })).toEqual([all, all]);
+  });
+
   test("lands tail calls at the same offset in every program of a layout", () => {
     for (const text of [TAIL, BELOW, "r0 = 0\nexit"]) {
       expect([compile(text).landing, compile(text, { ibt: false }).landing]).toEqual([16, 12]);

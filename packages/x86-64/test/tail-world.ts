@@ -94,9 +94,12 @@ export class TailWorld extends World {
     this.#states.set(address, to);
   }
 
-  begin(executable: Executable): Execution {
+  /** Starts a program with the log, and the stack, or with one half of each. */
+  begin(executable: Executable, half?: 0 | 1): Execution {
     const { address, size } = this.stack;
-    return executable.start({ args: [this.log.address], stack: { low: address, high: address + BigInt(size) } });
+    const high = address + BigInt(half === 0 ? size / 2 : size);
+    const low = address + BigInt(half === 1 ? size / 2 : 0);
+    return executable.start({ args: [this.log.address + BigInt(half === 1 ? 128 : 0)], stack: { low, high } });
   }
 
   /** The 8 bytes number `index` of the log. */
