@@ -70,6 +70,17 @@ function entriesOf({ dir, manifest }) {
   });
 }
 
+/** Files that an entry reaches by relative imports, itself included. */
+function reachedFrom(entry) {
+  const reached = new Set([entry]);
+  for (const file of reached) {
+    for (const [, specifier] of importsOf(withoutComments(readFileSync(file, "utf8")))) {
+      if (specifier.startsWith(".")) reached.add(join(dirname(file), specifier));
+    }
+  }
+  return reached;
+}
+
 function checkManifest(where, { imports, tests = [], runtime = false }, manifest) {
   const { dependencies, optionalDependencies, peerDependencies, devDependencies } = manifest;
   for (const name of names(dependencies, optionalDependencies, peerDependencies)) {
@@ -84,11 +95,11 @@ function checkManifest(where, { imports, tests = [], runtime = false }, manifest
   }
 }
 
-function checkImports({ dir, manifest }, file, source, { node = false }) {
+function checkImports({ dir, manifest }, file, source, { node = false }, ofIndex) {
   const inSource = relative(dir, file).startsWith(`src${sep}`);
   const { dependencies, optionalDependencies, peerDependencies, devDependencies } = manifest;
-  // The index works without the optional peers; an entry of its own is where they are used.
-  const peers = entriesOf({ dir, manifest }).slice(1).includes(file) ? peerDependencies : {};
+  // The index works without the optional peers; another entry is where they are used.
+  const peers = ofIndex.has(file) ? {} : peerDependencies;
   const declared = new Set(names(dependencies, optionalDependencies, peers));
   if (!inSource) for (const name of [...names(devDependencies), manifest.name, "vitest"]) declared.add(name);
 
@@ -137,9 +148,10 @@ for (const pkg of workspacePackages()) {
   }
   checkManifest(where, rules, pkg.manifest);
   const sources = filesUnder(join(pkg.dir, "src"));
+  const ofIndex = reachedFrom(entriesOf(pkg)[0]);
   for (const file of [...sources, ...filesUnder(join(pkg.dir, "test"))]) {
     const source = withoutComments(readFileSync(file, "utf8"));
-    checkImports(pkg, file, source, rules);
+    checkImports(pkg, file, source, rules, ofIndex);
     if (sources.includes(file)) checkShapes(pkg, file, source);
   }
 }

@@ -6,8 +6,8 @@ import { GROUPS, type Group } from "./group.ts";
 export type Expectation =
   /** The program ends; where given, r0 (all 64 bits) and the bytes that r1 pointed to are these. */
   | { readonly kind: "result"; readonly value?: bigint; readonly memory?: Uint8Array }
-  /** It stops with a trap of this cause. */
-  | { readonly kind: "trap"; readonly cause: TrapCause }
+  /** It stops with a trap of this cause; `access` is a load or a store, where code may do either first. */
+  | { readonly kind: "trap"; readonly cause: TrapCause | "access" }
   /** It is refused before it runs: it has no shape that an engine could run. */
   | { readonly kind: "reject" };
 
@@ -139,7 +139,7 @@ function runsOf(sections: readonly Section[]): readonly CaseRun[] {
     if (name === "mem") input = { ...input, memory: bytesOf(words) };
     else if (name === "context") input = { ...input, context: bytesOf(words) };
     else if (name === "args") input = { ...input, args: words.split(/\s+/).map(numberOf) };
-    else if (name === "trap") end({ kind: "trap", cause: words as TrapCause });
+    else if (name === "trap") end({ kind: "trap", cause: words as TrapCause | "access" });
     else if (name === "reject") end({ kind: "reject" });
     else if (name === "result") end({ kind: "result", ...(words === "" ? {} : { value: numberOf(words) }) });
     else if (name === "after") {

@@ -31,6 +31,9 @@ export { checkImage, Companion, type LawBreach } from "./laws.ts";
 // host.ts
 export { MIX, MIX_KFUNC, mix, setUpKernel } from "./host.ts";
 
+// machine.ts
+export { Machine, type MachineParts } from "./machine.ts";
+
 // mutants.ts
 export { type Mutant, mutantsOf } from "./mutants.ts";
 

@@ -119,7 +119,8 @@ function refused(error: unknown): CaseFailure {
 function compareStop(expect: Expectation, stop: Stop): Omit<CaseFailure, "run"> | undefined {
   const found = stopText(stop);
   if (expect.kind === "trap") {
-    const isSame = stop.kind === "trap" && stop.cause === expect.cause;
+    const causes = expect.cause === "access" ? ["load", "store"] : [expect.cause];
+    const isSame = stop.kind === "trap" && causes.includes(stop.cause);
     return isSame ? undefined : { what: "stop", expected: `trap: ${expect.cause}`, found };
   }
   if (expect.kind === "reject") return undefined;

@@ -1,9 +1,8 @@
-import { generateProgram } from "@bpfkit/conformance";
-import { assemble, BpfError, type CompileOptions, Fact, type Image, jit, noFacts, trust } from "@bpfkit/core";
+import { generateProgram, Machine } from "@bpfkit/conformance";
+import { assemble, BpfError, type CompileOptions, Fact, type Image, noFacts, trust } from "@bpfkit/core";
 import { describe, expect, test } from "vitest";
 import { riscv64 } from "../src/index.ts";
 import { hex } from "./arbitrary.ts";
-import { World } from "./world.ts";
 
 const MAP = { name: "counts", type: 2, keySize: 4, valueSize: 8, maxEntries: 1, flags: 0 };
 const compile = (text: string, options: CompileOptions = {}): Image =>
@@ -191,8 +190,6 @@ describe("linking", () => {
   });
 
   test("gives every 64-bit address back", () => {
-    const world = new World();
-    const { address } = world.context;
     for (const value of [
       0n,
       1n,
@@ -205,18 +202,14 @@ describe("linking", () => {
       0x1234_5678_9abc_def0n,
       0xffff_ffff_7fff_f800n,
     ]) {
-      world.address = () => value;
       for (const c of [true, false]) {
-        const executable = jit(riscv64, { features: { c } }).load(
-          trust(assemble("r0 = map[counts]\nexit", { maps: [MAP] })),
-          world,
+        const image = compile("r0 = map[counts]\nexit", { features: { c } });
+        const { cpu } = new Machine(
+          riscv64,
+          riscv64.link(image, 0n, () => value),
         );
-        const { low, high } = { low: world.stack.address, high: world.stack.address + BigInt(world.stack.size) };
-        expect(executable.start({ args: [address], stack: { low, high } }).run(100)).toEqual({
-          kind: "returned",
-          value,
-        });
-        executable.release();
+        expect(cpu.run(100).kind).toBe("host");
+        expect(cpu.get("a5")).toBe(value);
       }
     }
   });
@@ -263,19 +256,8 @@ describe("branches", () => {
 });
 
 test("what the host sees in a0 is r0 cut to 32 bits", () => {
-  const world = new World();
-  const cpu = riscv64.createCpu(world.memory);
-  const { code } = riscv64.compile(trust(assemble("r0 = 0x1234567890abcdef ll\nexit")));
-  const text = world.memory.allocate("text", code.length, "code", 5);
-  world.memory.write(text.address, code);
-  const host = world.memory.allocate("host", 16, "host", 8);
-  cpu.pc = text.address;
-  cpu.set("ra", host.address);
-  cpu.set("sp", world.stack.address + 1024n);
+  const { cpu } = new Machine(riscv64, compile("r0 = 0x1234567890abcdef ll\nexit").code);
+  const sp = cpu.get("sp");
   expect(cpu.run(100).kind).toBe("host");
-  expect([cpu.get("a0"), cpu.get("a5"), cpu.get("sp")]).toEqual([
-    0xffff_ffff_90ab_cdefn,
-    0x1234_5678_90ab_cdefn,
-    world.stack.address + 1024n,
-  ]);
+  expect([cpu.get("a0"), cpu.get("a5"), cpu.get("sp")]).toEqual([0xffff_ffff_90ab_cdefn, 0x1234_5678_90ab_cdefn, sp]);
 });

@@ -5,8 +5,11 @@ import {
   type Engine,
   type Executable,
   type Execution,
+  type Host,
+  type HostFunction,
   MAP_TYPES,
   type MapSpec,
+  Memory,
   type PokePlan,
   PROG,
   PROG_ARRAY,
@@ -16,7 +19,6 @@ import {
 } from "@bpfkit/core";
 import { expect } from "vitest";
 import { x86_64 } from "../src/index.ts";
-import { World } from "./world.ts";
 
 const ENTRIES = 8;
 export const ARRAY: MapSpec = {
@@ -27,10 +29,11 @@ export const ARRAY: MapSpec = {
   maxEntries: ENTRIES,
   flags: 0,
 };
+const STACK = 8192;
 const NOP: SiteState = { kind: "nop" };
 
 /** Writes what a plan says, each byte after a look at what is there. */
-export function apply({ memory }: World, { phases }: PokePlan): void {
+export function apply({ memory }: Host, { phases }: PokePlan): void {
   for (const phase of phases) {
     if (phase.kind !== "write") continue;
     expect(memory.view(phase.address, phase.expect.length)).toEqual(phase.expect);
@@ -38,8 +41,10 @@ export function apply({ memory }: World, { phases }: PokePlan): void {
   }
 }
 
-/** A world with the array, and 256 bytes at `log`, which r1 of every program points to. */
-export class TailWorld extends World {
+/** A world with the array, and 256 bytes at `log`, which r1 of every program points to. Helper 5 gives the sum of its arguments. */
+export class TailWorld implements Host {
+  readonly memory: Memory = new Memory({ sizes: { text: 1 << 18, stack: 1 << 16, data: 1 << 16 } });
+  readonly stack: Allocation = this.memory.allocate("stack", STACK, "stack");
   readonly log: Allocation = this.memory.allocate("data", 256, "log");
   readonly array: Allocation = this.memory.allocate("data", PROG_ARRAY.programs + 8 * ENTRIES, "array");
   readonly #engine: Engine;
@@ -49,13 +54,17 @@ export class TailWorld extends World {
   readonly #states: Map<bigint, SiteState> = new Map();
 
   constructor(engine: Engine) {
-    super();
     this.#engine = engine;
     this.memory.store(4, this.array.address + BigInt(PROG_ARRAY.maxEntries), BigInt(ENTRIES));
   }
 
-  override address(symbol: SymbolRef): bigint {
-    return symbol.kind === "map" ? this.array.address : super.address(symbol);
+  address(): bigint {
+    return this.array.address;
+  }
+
+  function(symbol: SymbolRef): HostFunction {
+    expect(symbol).toEqual({ kind: "helper", id: 5 });
+    return ({ args }) => args.reduce((sum, value) => sum + value);
   }
 
   load(text: string, name = "test"): Executable {

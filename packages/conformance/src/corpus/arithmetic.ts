@@ -99,7 +99,30 @@ function registerCases(form: Form, index: number): readonly ConformanceCase[] {
     byRegister[dst]!,
     values.case(`${op}: edge values`, group, startsWith(pairs)),
     ...byRegister.filter((_, register) => register !== dst),
+    frameAddress(op, index),
   ];
+}
+
+/** By r10. Nobody knows the address, so the same is done with a copy of it, and has to come out the same. */
+function frameAddress(op: Op, index: number): ConformanceCase {
+  const trials = new Trials();
+  for (const dst of REGISTERS) {
+    const [twin, copy] = [(dst + 1) % 10, (dst + 2) % 10] as const;
+    trials.trial(
+      (code) => {
+        code.put("mov64_reg", twin, dst);
+        code.put("mov64_reg", copy, 10);
+        code.put(op, dst, 10);
+        code.put(op, twin, copy);
+        code.put("xor64_reg", dst, twin);
+        for (const register of [twin, copy]) code.put("mov64_imm", register, 0, 0, 0);
+      },
+      ({ registers }) => {
+        for (const register of [dst, twin, copy]) registers[register] = 0n;
+      },
+    );
+  }
+  return trials.case(`${op}: r10 as the source`, groupOf(op), drawnStarts(index, 3));
 }
 
 function immediateCases(form: Form, index: number): readonly ConformanceCase[] {

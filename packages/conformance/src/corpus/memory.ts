@@ -166,7 +166,39 @@ function storeCases(op: Op, index: number): readonly ConformanceCase[] {
       return trials.case(`${op}: r${register} as the base`, groupOf(op), drawnStarts(100 * index + register, 3));
     }),
     ...(op === "store8_reg" ? [] : [stackStore(op, index)]),
+    ...(immediate ? [] : [ownAddress(op, index)]),
   ];
+}
+
+/**
+ * Stores of the register that is also the base. Nobody knows the address, so a second register that holds it, too, tells whether what
+ * arrived is it.
+ */
+function ownAddress(op: Op, index: number): ConformanceCase {
+  const size = sizeOf(op);
+  const at = 8 % (16 - size);
+  const off = WORK + at;
+  const trials = new Trials("memory");
+  for (const base of REGISTERS) {
+    const [twin, found] = [(base + 1) % 10, (base + 2) % 10] as const;
+    trials.trial(
+      (code) => {
+        pointTo(code, base, at, off);
+        code.put(op, base, base, off);
+        pointTo(code, twin, at, off);
+        code.put(`load${8 * size}` as Op, found, twin, off);
+        code.put("xor64_reg", found, twin);
+        code.put("lsh64_imm", found, 0, 0, 64 - 8 * size);
+        code.put(`store${8 * size}_imm` as Op, twin, 0, off, 0);
+        for (const register of [base, twin]) code.put("mov64_imm", register, 0, 0, 0);
+      },
+      (state) => {
+        for (const register of [base, twin, found]) state.registers[register] = 0n;
+        write(state, at, size, 0n);
+      },
+    );
+  }
+  return trials.case(`${op}: each register as base and operand`, groupOf(op), drawnStarts(index, 2));
 }
 
 /** To the stack, through r10. */
@@ -219,7 +251,57 @@ function atomicCases(op: Op, index: number): readonly ConformanceCase[] {
       for (const src of REGISTERS) if (src !== base) trial(trials, base, src, size === 4 && src % 2 === 1 ? 4 : 0);
       return trials.case(`${op}: r${base} as the base`, group, matching(drawnStarts(100 * index + base, 4)));
     }),
+    atomicOnItself(op, index),
   ];
+}
+
+/**
+ * The base is also the operand, with an offset and without. Nobody knows the address, so the same is done to the other word with two
+ * registers, and has to come out the same: in memory, in the operand, and in r0 of a comparison.
+ */
+function atomicOnItself(op: Op, index: number): ConformanceCase {
+  const compares = op.startsWith("cmpxchg");
+  const trials = new Trials("stack");
+  const [first, second] = WORDS;
+  for (const base of REGISTERS) {
+    const [twin, other, r0, result] = REGISTERS.filter((register) => register !== base && register !== 0) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    for (const off of [0, 8]) {
+      trials.trial(
+        (code) => {
+          code.put("load64", other, 10, first);
+          code.put("store64_reg", 10, other, second);
+          code.put("mov64_reg", twin, 10);
+          code.put("add64_imm", twin, 0, 0, first - off);
+          if (compares) code.put("mov64_reg", r0, base === 0 ? twin : 0);
+          code.put("mov64_reg", base, twin);
+          code.put(op, base, base, off);
+          if (compares) code.put("mov64_reg", result, 0);
+          if (compares) code.put("mov64_reg", 0, r0);
+          code.put("mov64_reg", other, 10);
+          code.put("add64_imm", other, 0, 0, second);
+          code.put(op, other, twin, 0);
+          if (compares) code.put("xor64_reg", result, 0);
+          if (compares) code.put("mov64_imm", 0, 0, 0, 0);
+          if (!compares || base !== 0) code.put("xor64_reg", base, twin);
+          code.put("load64", twin, 10, first);
+          code.put("load64", other, 10, second);
+          code.put("xor64_reg", other, twin);
+          for (const register of compares ? [twin, r0] : [twin]) code.put("mov64_imm", register, 0, 0, 0);
+          for (const word of WORDS) code.put("store64_imm", 10, 0, word, 0);
+        },
+        ({ registers, words }) => {
+          for (const register of [base, twin, other, ...(compares ? [0, r0, result] : [])]) registers[register] = 0n;
+          words.fill(0n);
+        },
+      );
+    }
+  }
+  return trials.case(`${op}: each register as base and operand`, groupOf(op), matching(drawnStarts(index, 4)));
 }
 
 function atomicValues(

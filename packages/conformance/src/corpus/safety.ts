@@ -20,7 +20,7 @@ const SIZES = [
 function outside(): readonly ConformanceCase[] {
   return SIZES.flatMap(([type, size]) => {
     const wide = size === 8 ? "r" : "w";
-    const atomic = size >= 4 ? [[`lock *(${type} *)(r1 + OFF) += ${wide}2`, "store"] as const] : [];
+    const atomic = size >= 4 ? [[`lock *(${type} *)(r1 + OFF) += ${wide}2`, "access"] as const] : [];
     const forms = [
       [`r0 = *(${type} *)(r1 + OFF)`, "load"],
       ...(size < 8 ? [[`r0 = *(s${8 * size} *)(r1 + OFF)`, "load"] as const] : []),

@@ -1,0 +1,130 @@
+// All that a backend has to be, as vitest tests.
+import { assemble, type Backend, type CompileOptions, jit, type Settings, trust } from "@bpfkit/core";
+import { Kernel } from "@bpfkit/kernel";
+import { describe, expect, test } from "vitest";
+import { type ConformanceOptions, runConformance } from "../conformance.ts";
+import { corpus } from "../corpus.ts";
+import { GOLDEN_CASES, goldenListing } from "../golden.ts";
+import { GROUPS } from "../group.ts";
+import { type ConformanceReport, formatFailure } from "../report.ts";
+import { describeCpu } from "./cpu.ts";
+
+/** Milliseconds that a part of the corpus may take on a slow machine. */
+const TIMEOUT = 120_000;
+
+/**
+ * Declares the tests of a backend: golden listings (`golden/*.lst` beside the test file), the corpus group by group and with other
+ * features and layouts, generated programs in lockstep with the interpreter, and its CPU.
+ *
+ * @example
+ * ```ts
+ * import { describeBackend } from "@bpfkit/conformance/vitest";
+ * import { x86_64 } from "../src/index.ts";
+ * describeBackend(x86_64);
+ * ```
+ */
+export function describeBackend(backend: Backend, options: ConformanceOptions = {}): void {
+  const { groups = GROUPS, ...rest } = options;
+  describe(backend.arch, () => {
+    describe("compiled code looks as it did", () => {
+      test.each(Object.keys(GOLDEN_CASES))("%s", async (name) => {
+        await expect(goldenListing(backend, name)).toMatchFileSnapshot(`golden/${name}.lst`);
+      });
+    });
+
+    describe("gives the results of the corpus", () => {
+      const present = groups.filter((group) => corpus().some((one) => one.group === group));
+      test.each(present)("%s", { timeout: TIMEOUT }, (group) => {
+        expectPassed(runConformance(backend, { ...rest, groups: [group], programs: 0 }));
+      });
+    });
+
+    const others = othersOf(backend);
+    if (others.length > 0) {
+      test.each(others)("gives the same results with %s", { timeout: TIMEOUT }, (_name, { compile, shard }) => {
+        expectPassed(runConformance(backend, { ...rest, groups, compile, shard, programs: 50 * shard.count }));
+      });
+    }
+
+    test("runs generated programs as the interpreter does, at every boundary", { timeout: TIMEOUT }, () => {
+      const report = runConformance(backend, { ...rest, cases: [] });
+      expectPassed(report);
+      expect(report.lockstep.boundaries / report.lockstep.instructions).toBeGreaterThan(0.9);
+    });
+
+    test("jumps at may_goto from when the frame's counter is used up", () => {
+      expectCounted(backend);
+    });
+
+    describeCpu(backend);
+  });
+}
+
+function expectPassed({ groups, lockstep, failures }: ConformanceReport): void {
+  const failed = Object.values(groups).reduce((sum, group) => sum + group.failed, 0) + lockstep.failed;
+  if (failed > 0) expect.fail(`${failed} failed\n\n${failures.map(formatFailure).join("\n\n")}`);
+}
+
+/** Another way to compile than the plain one, and the part of the corpus that it gets. */
+interface Other {
+  readonly compile: CompileOptions;
+  readonly shard: { readonly index: number; readonly count: number };
+}
+
+/** One case in so many, for each choice of layout and for each mixture of features. */
+const LAYOUT_PART = 8;
+const MIXTURE_PART = 32;
+
+/**
+ * All optional features the other way round get the whole corpus, so that every case sees each feature used and not used; every other
+ * mixture of them, and each choice of layout, gets a part, each another one.
+ */
+function othersOf({ capabilities: { features, layout } }: Backend): readonly (readonly [name: string, other: Other])[] {
+  const everyFeature = booleans(features);
+  const mixtures = subsets(everyFeature).filter(({ length }) => length > 0);
+  return [
+    ...mixtures.map((keys, i) => {
+      const count = keys.length === everyFeature.length ? 1 : MIXTURE_PART;
+      const compile = { features: flipped(features, keys) };
+      return [nameOf(features, keys), { compile, shard: { index: i % count, count } }] as const;
+    }),
+    ...booleans(layout).map((key, i) => {
+      const compile = { layout: flipped(layout, [key]) };
+      return [nameOf(layout, [key]), { compile, shard: { index: i % LAYOUT_PART, count: LAYOUT_PART } }] as const;
+    }),
+  ];
+}
+
+function nameOf(settings: Settings, flips: readonly string[]): string {
+  return flips.map((key) => (settings[key] === true ? `no ${key}` : key)).join(", ");
+}
+
+function booleans(settings: Settings): readonly string[] {
+  return Object.keys(settings).filter((key) => typeof settings[key] === "boolean");
+}
+
+function subsets(keys: readonly string[]): readonly (readonly string[])[] {
+  return Array.from({ length: 1 << keys.length }, (_, bits) => keys.filter((_key, i) => (bits >> i) & 1));
+}
+
+function flipped(settings: Settings, keys: readonly string[]): Settings {
+  return Object.fromEntries(keys.map((key) => [key, settings[key] !== true]));
+}
+
+/** Passes that a frame's loops have; too many to run through, so most of them are taken away in the middle of a run. */
+const PASSES = 0x80_0000n;
+
+function expectCounted(backend: Backend): void {
+  // The copy of r10 makes every backend set it up.
+  const text =
+    "r9 = r10\nr0 = 0\nagain:\nr0 += 1\nmay_goto out\ngoto again\nout:\nmay_goto skip\nr0 += 1000\nskip:\nexit";
+  const kernel = new Kernel({ engine: jit(backend) });
+  const program = kernel.load(trust(assemble(text)));
+  const { offset } = program.executable.image!.subprogs[0]!.frame.find(({ name }) => name === "may_goto counter")!;
+  const run = program.start();
+  while (run.at !== 2) expect(run.step(100)).toBeUndefined();
+  const counter = run.register(10) + BigInt(offset);
+  expect(kernel.memory.load(8, counter)).toBe(PASSES);
+  kernel.memory.store(8, counter, 4n);
+  expect(run.run(1000)).toEqual({ kind: "returned", value: 5n });
+}

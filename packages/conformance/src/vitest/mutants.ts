@@ -1,0 +1,30 @@
+// Backends that are wrong, as a vitest test: the corpus finds out each of them.
+import type { BackendParts, CodeBuffer } from "@bpfkit/core";
+import { expect, test } from "vitest";
+import type { ConformanceCase } from "../case.ts";
+import { runConformance } from "../conformance.ts";
+import { corpus } from "../corpus.ts";
+import { mutantsOf } from "../mutants.ts";
+import { passed } from "../report.ts";
+
+/** Together, on a slow machine. */
+const MUTANTS_TIMEOUT = 60_000;
+
+/** Declares a test that the corpus alone catches every mutant of a backend's parts; see {@link mutantsOf}. */
+export function describeMutants<R extends string, A extends CodeBuffer>(parts: BackendParts<R, A>): void {
+  test(`the corpus catches every broken ${parts.arch}`, { timeout: MUTANTS_TIMEOUT }, () => {
+    const mutants = mutantsOf(parts);
+    expect(mutants.length).toBeGreaterThanOrEqual(40);
+    const survivors = mutants.filter(({ backend, near }) =>
+      passed(runConformance(backend, { cases: likelyFirst(near), programs: 0, stopAfter: 1, details: 0 })),
+    );
+    expect(survivors.map(({ name }) => name)).toEqual([]);
+  });
+}
+
+/** The corpus, with the cases first that are likely to catch a mutant. */
+function likelyFirst(near: readonly string[] | undefined): readonly ConformanceCase[] {
+  if (near === undefined) return corpus();
+  const isNear = ({ name }: ConformanceCase): boolean => near.some((start) => name.startsWith(start));
+  return [...corpus().filter(isNear), ...corpus().filter((one) => !isNear(one))];
+}
