@@ -8,6 +8,7 @@ import {
   type Symbol as HostSymbol,
   helperById,
   INSNS,
+  inferFacts,
   inlineArrayLookup,
   invariant,
   MAP_TYPES,
@@ -37,13 +38,15 @@ export interface UserFunctions {
 }
 
 /** @throws {BpfError} for what this program will not find when it runs, at the instruction that asks for it */
-export function checkProgram({ program, structure, passes }: VerifiedProgram, functions: UserFunctions): void {
+export function checkProgram(verified: VerifiedProgram, functions: UserFunctions): void {
+  const { program, structure, passes } = verified;
   const context = CONTEXTS[program.type];
   if (context === undefined) {
     throw new BpfError("unsupported", `program type '${program.type}' of '${program.name}'`, {
       expected: Object.keys(CONTEXTS).join(", "),
     });
   }
+  checkProgArrays(verified);
   const { insns } = program;
   for (let at = 0; at < insns.length; at++) {
     if ((structure.marks[at]! & Mark.START) === 0) continue;
@@ -61,6 +64,27 @@ export function checkProgram({ program, structure, passes }: VerifiedProgram, fu
         },
       );
     }
+  }
+}
+
+/** Prog arrays are for tail calls only, and tail calls for prog arrays, as far as a call's map is known. */
+function checkProgArrays(verified: VerifiedProgram): void {
+  const { program, structure } = verified;
+  const { insns, maps } = program;
+  const hasTailCall = structure.subprogs.some((subprog) => subprog.hasTailCall);
+  if (!hasTailCall && !maps.some(({ type }) => type === MAP_TYPES.prog_array)) return;
+  const { map: mapOf } = verified.facts ?? inferFacts(verified);
+  for (let insn = 0; insn < insns.length; insn++) {
+    const map = maps[mapOf[insn]! - 1];
+    const kind = map === undefined ? undefined : kindAt(program, insn);
+    if (map === undefined || (kind !== "callHelper" && kind !== "tailCall")) continue;
+    if ((map.type === MAP_TYPES.prog_array) === (kind === "tailCall")) continue;
+    const helper = helperById(insns.imm(insn))?.name ?? insns.imm(insn);
+    throw new BpfError(
+      "argument",
+      `cannot pass ${mapTypeName(map.type)} map '${map.name}' into bpf_${helper} at instruction ${insn} of '${program.name}' (EINVAL)`,
+      { insn, expected: kind === "tailCall" ? "a prog_array" : "a map with values" },
+    );
   }
 }
 
