@@ -22,6 +22,7 @@ export const parts: BackendParts<Reg, Assembler> = {
   capabilities: {
     layout: { pac: true, bti: false, far: false, tailCalls: "pointer", directTailCalls: false },
     features: { lse: true },
+    fetchUnit: 4,
     tailCallSchemes: SCHEMES,
   },
   assembler: () => new Assembler(),

@@ -48,3 +48,27 @@ export { Random } from "./random.ts";
 
 // golden.ts
 export { GOLDEN_CASES, type GoldenCase, goldenListing } from "./golden.ts";
+
+// poke/*.ts
+export {
+  type Checked,
+  checkHistories,
+  type CheckOptions,
+  formatSchedule,
+  historiesOf,
+  scheduleWord,
+  type Violation,
+} from "./poke/check.ts";
+export {
+  type Found,
+  type Move,
+  type Outcome,
+  type Reader,
+  type ScheduleStep,
+  type Search,
+  search,
+} from "./poke/explore.ts";
+export { modelReader, modelTrace } from "./poke/model.ts";
+export { checkPlans, type PlanFailure, type PlanReport } from "./poke/plans.ts";
+export { machineSearch, type PokeSubject } from "./poke/scene.ts";
+export type { Callee, Trace, TraceStep } from "./poke/trace.ts";

@@ -24,7 +24,8 @@ const BREAKPOINT: Uint8Array = Uint8Array.of(0x02, 0x90);
  *
  * - nothing to a jump: everything but the deciding parcel, sync, wait until no CPU stands between the two instructions of a pair (it has passed
  *   the old first one, so its t1 would lead the jump astray), then the deciding parcel.
- * - a jump to nothing: the deciding parcel, sync, then the rest. A CPU between the two instructions goes on through a `nop`, so no wait.
+ * - a jump to nothing: the deciding parcel, sync, then the rest. A CPU between the two instructions goes on through a `nop`, so no wait; whether it
+ *   fetches the rest as it was or as it is makes no difference, so no second sync: the next plan has one before it decides anything.
  * - from jump to jump nothing may not show in between, as what lies behind a site may not be ready for it. Where they differ in one parcel
  *   that is one store: both values of it go with either `auipc` that a CPU may have run. Else the first parcel becomes a breakpoint, where
  *   CPUs go on as in the new state; when none is left between the two instructions the rest is written, and the first parcel last.
@@ -42,12 +43,14 @@ export function poke(site: TextSite, from: SiteState, to: SiteState): PokePlan {
   const deciding = site.size - 4;
   if (changed.length === 0) return { phases: [] };
   if (from.kind === "nop") {
-    plan.write(replaced(bytes, deciding, old.subarray(deciding, deciding + PARCEL)));
+    // Also where there is nothing to write: the plan that led to nothing may have left its last store unseen.
+    plan.store(replaced(bytes, deciding, old.subarray(deciding, deciding + PARCEL)));
+    plan.sync();
     plan.waitBetween();
     plan.write(bytes);
   } else if (to.kind === "nop") {
     plan.write(replaced(old, deciding, bytes.subarray(deciding, deciding + PARCEL)));
-    plan.write(bytes);
+    plan.store(bytes);
   } else if (changed.length === 1) plan.write(bytes);
   else {
     plan.write(replaced(old, 0, BREAKPOINT));
@@ -59,7 +62,7 @@ export function poke(site: TextSite, from: SiteState, to: SiteState): PokePlan {
   return { phases: plan.phases };
 }
 
-/** Collects the steps of a plan; each write is followed by a sync. */
+/** Collects the steps of a plan. */
 class Plan {
   readonly phases: PokePhase[] = [];
   readonly #site: TextSite;
@@ -70,18 +73,25 @@ class Plan {
     this.#now = now;
   }
 
-  /** Stores the parcels that differ from what is there now, and those between them. */
+  /** {@link store}, and from then on nobody fetches what was there. */
   write(bytes: Uint8Array): void {
+    if (this.store(bytes)) this.sync();
+  }
+
+  /** Stores the parcels that differ from what is there now, and those between them; tells whether there are any. */
+  store(bytes: Uint8Array): boolean {
     const changed = parcelsThatDiffer(this.#now, bytes);
-    if (changed.length === 0) return;
+    if (changed.length === 0) return false;
     const start = changed[0]!;
     const end = changed.at(-1)! + PARCEL;
     const address = this.#site.address + BigInt(start);
-    this.phases.push(
-      { kind: "write", address, expect: this.#now.slice(start, end), bytes: bytes.slice(start, end) },
-      { kind: "sync-cores" },
-    );
+    this.phases.push({ kind: "write", address, expect: this.#now.slice(start, end), bytes: bytes.slice(start, end) });
     this.#now = bytes;
+    return true;
+  }
+
+  sync(): void {
+    this.phases.push({ kind: "sync-cores" });
   }
 
   /** Waits until no CPU is about to run the second instruction of a pair. */

@@ -29,6 +29,7 @@ export const parts: BackendParts<Reg, Assembler> = {
       saveAll: false,
     },
     features: { bmi2: true },
+    fetchUnit: 1,
     tailCallSchemes: ["pointer", "write-back", "by-value", "per-program"],
   },
   assembler: () => new Assembler(),

@@ -46,7 +46,9 @@ export class MachineReader implements Reader {
   readonly #cpu: Cpu;
   readonly #places: Place[] = [];
   readonly #ids = new Map<string, number>();
-  readonly #moves = new Map<string, number | Outcome>();
+  readonly #outcomes = new Map<string, number | Outcome>();
+  /** Per place and step count. */
+  readonly #moves = new Map<number, readonly Move[]>();
   /** Code addresses at which places are, as marks for the CPU. */
   readonly #marks: { readonly base: bigint; readonly marks: Uint8Array };
 
@@ -77,6 +79,16 @@ export class MachineReader implements Reader {
   }
 
   next(place: number, count: number): readonly Move[] {
+    const key = place * (this.#scene.trace.steps.length + 1) + count;
+    let moves = this.#moves.get(key);
+    if (moves === undefined) {
+      moves = this.#find(place, count);
+      this.#moves.set(key, moves);
+    }
+    return moves;
+  }
+
+  #find(place: number, count: number): readonly Move[] {
     const { timeline, memory, trace } = this.#scene;
     const pc = this.pc(place);
     const site = timeline.siteAt(pc);
@@ -100,10 +112,10 @@ export class MachineReader implements Reader {
     const [line] = backend.disassemble(bytes.slice(0, LONGEST), pc);
     const what = `${pc.toString(16)}: ${line!.text}`;
     const key = `${place} ${line!.bytes.join()} ${resume === undefined ? "" : JSON.stringify(resume, text)}`;
-    const known = this.#moves.get(key);
+    const known = this.#outcomes.get(key);
     if (known !== undefined) return { what, to: known };
     const to = this.#execute(place, bytes, resume);
-    this.#moves.set(key, to);
+    this.#outcomes.set(key, to);
     return { what, to };
   }
 

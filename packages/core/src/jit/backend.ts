@@ -27,6 +27,8 @@ export interface Capabilities {
   readonly layout: Settings;
   /** Optional CPU features that the code may use. */
   readonly features: Settings;
+  /** Bytes of code that a CPU fetches in one go: of code that changes, it can see old and new ones side by side, but never half of one. */
+  readonly fetchUnit: 1 | 2 | 4;
   /** The ways of counting tail calls that it has, the kernel's own first. */
   readonly tailCallSchemes: readonly TailCallSchemeName[];
 }

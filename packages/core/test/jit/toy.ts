@@ -122,6 +122,7 @@ export function toy(link: Link): Backend<ToyReg> {
     capabilities: {
       layout: { padded: false, level: 2, tailCalls: "pointer", directTailCalls: false },
       features: { fast: true },
+      fetchUnit: 4,
       tailCallSchemes: ["pointer"],
     },
     assembler: () => new ToyAssembler(),

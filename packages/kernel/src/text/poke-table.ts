@@ -67,15 +67,13 @@ export function checkMove(pokes: readonly LivePoke[], callee: bigint | undefined
 function* move(pokes: readonly LivePoke[], from: bigint | undefined, to: bigint | undefined): Operation<void> {
   const text = pokes[0]?.text;
   if (text === undefined) return;
-  const { moves, compares } = text.protocol;
   let changed = false;
-  for (const step of moves(from !== undefined, to !== undefined)) {
+  for (const step of text.protocol.moves(from !== undefined, to !== undefined)) {
     if (step === "wait") {
       if (changed) yield* text.waitForReaders();
       continue;
     }
     for (const poke of pokes) {
-      if (compares === "slot") checkImplied(poke[step], stateOf(poke, step, from));
       changed = (yield* text.poke(poke[step], stateOf(poke, step, to))) || changed;
     }
   }
@@ -87,16 +85,28 @@ function stateOf(poke: LivePoke, kind: "bypass" | "target", callee: bigint | und
   return callee === undefined ? NOP : { kind: "jump", target: callee };
 }
 
-function checkImplied({ kind, owner, address, state }: LiveSite, implied: SiteState): void {
+/** @throws {BpfError} `argument` (EBUSY) where a site that is to be moved is not what the slot's old program implies */
+function checkImplied(pokes: readonly LivePoke[], from: bigint | undefined, to: bigint | undefined): void {
+  for (const poke of pokes) {
+    const { moves, compares } = poke.text.protocol;
+    if (compares !== "slot") continue;
+    for (const step of moves(from !== undefined, to !== undefined))
+      if (step !== "wait") checkState(poke[step], stateOf(poke, step, from));
+  }
+}
+
+function checkState({ kind, owner, address, state }: LiveSite, implied: SiteState): void {
   if (sameState(state, implied)) return;
   const what = `the ${kind} site of '${owner}' at 0x${address.toString(16)} holds a ${state.kind} (EBUSY)`;
   throw new BpfError("argument", what, { expected: `a ${implied.kind}, by what the slot held` });
 }
 
-/** Brings direct tail calls from whatever state they are in back to `callee`, or to none. */
+/** Brings direct tail calls from whatever state they are in back to `callee`, or to none: then a target is emptied only where the protocol ever does. */
 function* restore(pokes: readonly LivePoke[], callee: bigint | undefined): Operation<void> {
   const order = callee === undefined ? (["bypass", "target"] as const) : (["target", "bypass"] as const);
   for (const kind of order) {
+    if (callee === undefined && kind === "target" && !pokes[0]?.text.protocol.moves(true, false).includes(kind))
+      continue;
     let changed: TextSites | undefined;
     for (const poke of pokes) if (yield* poke.text.poke(poke[kind], stateOf(poke, kind, callee))) changed = poke.text;
     if (callee === undefined && kind === "bypass" && changed !== undefined) yield* changed.waitForReaders();
@@ -110,6 +120,7 @@ export function* moveOrUndo(
   to: bigint | undefined,
 ): Operation<void> {
   checkMove(pokes, to);
+  checkImplied(pokes, from, to);
   try {
     yield* move(pokes, from, to);
   } catch (error) {

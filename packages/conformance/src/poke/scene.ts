@@ -1,0 +1,156 @@
+// A program with a direct tail call, two programs to put into its slot, and readers that run all this as machine code.
+import {
+  assemble,
+  type Backend,
+  BpfError,
+  type CompileOptions,
+  jit,
+  MAP_TYPES,
+  type MapSpec,
+  type PokePlan,
+  trust,
+} from "@bpfkit/core";
+import { Kernel, type LoadedProgram, type Operation, type PokeProtocol } from "@bpfkit/kernel";
+import type { Search } from "./explore.ts";
+import { MachineReader } from "./machine-reader.ts";
+import { type Callee, type Site, Timeline, type Trace, type TraceStep } from "./trace.ts";
+
+/** What is searched on an architecture. */
+export interface PokeSubject {
+  readonly backend: Backend;
+  /** As Linux does it unless told. */
+  readonly protocol?: PokeProtocol;
+  readonly options?: CompileOptions;
+  /** See `MachineScene.granularity`; `site` unless told. */
+  readonly granularity?: "site" | "instruction";
+  /** Changes the steps of a history, for what is to be found wrong. */
+  readonly spoil?: (steps: readonly TraceStep[]) => readonly TraceStep[];
+}
+
+const TABLE: MapSpec = { name: "table", type: MAP_TYPES.prog_array, keySize: 4, valueSize: 4, maxEntries: 1, flags: 0 };
+
+/** Keeps its context and a number in registers that it has to give back, so that a frame left twice, or not at all, shows. */
+const MAIN = `
+  r6 = r1
+  r7 = 7
+  *(u64 *)(r10 - 8) = r7
+  r2 = map[table]
+  r3 = 0
+  call bpf_tail_call
+  r0 = *(u64 *)(r10 - 8)
+  r0 += r7
+  r0 += 86
+  exit`;
+const RESULTS: Readonly<Record<Callee, bigint>> = { none: 100n, f: 1n, g: 2n };
+const CALLEES = { f: "r8 = 3\nr0 = 1\nexit", g: "r0 = 2\nexit" };
+const STACK = 512;
+
+/** The steps of a history on the machine, and readers for them. */
+export function machineSearch(
+  subject: PokeSubject,
+  history: readonly Callee[],
+  readers: number,
+): Omit<Search, "passes"> {
+  const { backend, protocol, options = {}, granularity = "site", spoil = (steps) => steps } = subject;
+  const kernel = new Kernel({
+    engine: jit(backend, { ...options, layout: { ...options.layout, directTailCalls: true } }),
+    ...(protocol === undefined ? {} : { pokeProtocol: protocol }),
+  });
+  const load = (source: string): LoadedProgram => kernel.load(trust(assemble(source, { type: "xdp", maps: [TABLE] })));
+  const main = load(MAIN);
+  const programs = { f: load(CALLEES.f), g: load(CALLEES.g) };
+  const { image, imageAddress } = main.executable;
+  const [poke] = image!.pokes;
+  if (poke === undefined || imageAddress === undefined)
+    throw new BpfError("unsupported", `direct tail calls on ${backend.arch}`, { expected: "an image with one" });
+  const { memory } = kernel;
+  const sites: Site[] = (["bypass", "target"] as const).map((name) => {
+    const address = imageAddress + BigInt(poke[name].offset);
+    return { name, address, bytes: memory.view(address, poke[name].size).slice() };
+  });
+
+  const table = kernel.progArray("table");
+  const steps: TraceStep[] = [];
+  const plans: (PokePlan["trap"] | undefined)[] = [];
+  for (const [update, callee] of history.entries()) {
+    steps.push({ kind: "begin", update });
+    plans.push(undefined);
+    const refused = record(table.changing(0, callee === "none" ? undefined : programs[callee]));
+    steps.push(refused === undefined ? { kind: "end", update } : { kind: "refused", reason: refused });
+    plans.push(undefined);
+    if (refused !== undefined) break;
+  }
+
+  /** Makes all steps of an operation and notes those that touch the sites; gives why it was refused, if it was. */
+  function record(operation: Operation<boolean>): string | undefined {
+    try {
+      for (let result = operation.next(); result.done !== true; result = operation.next()) {
+        const step = result.value;
+        if (step.kind === "write") {
+          const site = sites.find(({ address, bytes }) => isIn(step.address, address, bytes.length));
+          if (site === undefined) continue; // the slot itself, which direct tail calls do not look at
+          const before = memory.view(step.address, step.bytes.length).slice();
+          steps.push({ kind: "write", what: site.name, address: step.address, before, bytes: step.bytes });
+          plans.push(step.trap);
+        } else if (step.kind !== "lock" && step.kind !== "unlock") {
+          steps.push(step);
+          plans.push(step.kind === "sync-cores" ? step.trap : undefined);
+        }
+      }
+      return undefined;
+    } catch (error) {
+      if (error instanceof BpfError) return error.message;
+      throw error;
+    }
+  }
+
+  const spoiled = spoil(steps);
+  const trace: Trace = { history, steps: spoiled, traps: trapsOf(spoiled, steps, plans) };
+  const timeline = new Timeline(sites, backend.capabilities.fetchUnit, spoiled);
+  const extentOf = ({ executable }: LoadedProgram): { start: bigint; end: bigint } => {
+    const start = executable.imageAddress!;
+    return { start, end: start + BigInt(executable.image!.code.length) };
+  };
+  const callees = { f: extentOf(programs.f), g: extentOf(programs.g) };
+  const stops = [
+    ...sites.map((_, site) => timeline.extent(site)),
+    ...Object.values(callees).map(({ start }) => {
+      const landing = start + BigInt(programs.f.executable.image!.landing);
+      return { start: landing, end: landing + 1n };
+    }),
+  ];
+  const context = memory.allocate("data", 64, "context").address;
+  const returnAddress = memory.allocate("host", 16, "return address of readers", 8).address;
+  return {
+    trace,
+    readers: Array.from({ length: readers }, (_, reader) => {
+      const { address } = memory.allocate("stack", STACK, `stack of reader ${reader}`);
+      const stack = { low: address, high: address + BigInt(STACK) };
+      const entry = imageAddress + BigInt(image!.subprogs[0]!.start);
+      const scene = { backend, memory, entry, context, stack, returnAddress, callees, results: RESULTS };
+      return new MachineReader({ ...scene, trace, timeline, granularity }, stops);
+    }),
+  };
+}
+
+function isIn(address: bigint, start: bigint, size: number): boolean {
+  return address >= start && address < start + BigInt(size);
+}
+
+/** Per step count the traps in force: from behind the first step of a plan to before its last one. */
+function trapsOf(
+  steps: readonly TraceStep[],
+  recorded: readonly TraceStep[],
+  plans: readonly (PokePlan["trap"] | undefined)[],
+): Trace["traps"] {
+  const planOf = new Map(recorded.map((step, i) => [step, plans[i]]));
+  const traps: NonNullable<PokePlan["trap"]>[][] = Array.from({ length: steps.length + 1 }, () => []);
+  const spans = new Map<NonNullable<PokePlan["trap"]>, [number, number]>();
+  for (const [i, step] of steps.entries()) {
+    const plan = planOf.get(step);
+    if (plan !== undefined) spans.set(plan, [spans.get(plan)?.[0] ?? i, i]);
+  }
+  for (const [plan, [first, last]] of spans)
+    for (let count = first + 1; count <= last; count++) traps[count]!.push(plan);
+  return traps;
+}
