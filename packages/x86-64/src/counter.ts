@@ -124,13 +124,12 @@ function slotOf(context: LowerContext<Assembler>): number {
 }
 
 /** The three bytes ahead of where tail calls land: the count starts, where there is one. */
-export function emitStart(a: Assembler, { scheme, subprog, info }: LowerContext<Assembler>): void {
+export function emitStart(a: Assembler, { subprog, info }: LowerContext<Assembler>): void {
   const from = a.here();
-  if (subprog > 0 || !info.tailCallReachable || scheme.carries === "nothing") nop_rm32(a, RAX | DISP0, 0);
-  else {
+  if (subprog === 0 && info.tailCallReachable) {
     xor_rm64_r64(a, RAX, RAX);
     a.forCounter("entry", from);
-  }
+  } else nop_rm32(a, RAX | DISP0, 0);
 }
 
 /** Puts the count into the frame. */
