@@ -6,7 +6,6 @@ import {
   type Label,
   type LowerContext,
   MAX_TAIL_CALLS,
-  type TailCallScheme,
   type TailCallSchemeName,
 } from "@bpfkit/core";
 import { SP, X10, X12, X26, X29, XZR } from "./abi.ts";
@@ -126,7 +125,7 @@ const COUNTERS: Partial<Record<TailCallSchemeName, Counter>> = {
 /** The schemes of this backend, the kernel's own first. */
 export const SCHEMES: readonly TailCallSchemeName[] = Object.keys(COUNTERS) as TailCallSchemeName[];
 
-function counterOf(name: TailCallScheme["name"]): Counter {
+function counterOf(name: TailCallSchemeName): Counter {
   const counter = COUNTERS[name];
   invariant(counter !== undefined, `tail calls counted ${name}`);
   return counter;

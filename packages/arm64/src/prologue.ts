@@ -101,7 +101,10 @@ export function emitUnwind(a: Assembler, frame: Frame): void {
   for (let i = (kept.length - 1) & -2; i >= 0; i -= 2) ldp_post(a, 1, kept[i]!, kept[i + 1] ?? XZR, SP, 2);
 }
 
-/** Leaves the frame and returns; behind that, where 8 bytes are aligned, a jump to an address that would lie behind it. */
+/**
+ * Leaves the frame and returns. Behind that, where 8 bytes are aligned, a jump to an address that the kernel keeps right behind it, for a
+ * site whose target is more than 128 MiB away; images have no such address, and `poke` refuses such targets.
+ */
 export function emitEpilogue(a: Assembler, context: LowerContext<Assembler>): void {
   const { layout } = context;
   emitUnwind(a, context.frame);

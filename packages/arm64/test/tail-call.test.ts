@@ -76,6 +76,14 @@ describe("a tail call is what Linux 7.2 makes of it", () => {
   });
 });
 
+describe("ways of counting", () => {
+  test("that arm64 never had are refused by name", () => {
+    for (const tailCalls of ["pass-through", "per-program", "none"]) {
+      expect(() => compile(TAIL, { tailCalls })).toThrow(`layout setting tailCalls=${tailCalls}`);
+    }
+  });
+});
+
 describe("code for the counter", () => {
   const TREE = `r6 = r1\ncall sub\nr1 = r6\ncall leaf\nexit\nsub:\nr6 = r1\n${jump(0)}\nr0 = 0\nexit\nleaf:\nr0 = 0\nexit`;
   const edges = (tailCalls: string): string[] => {
