@@ -8,11 +8,12 @@ import { obj } from "./commands/obj.ts";
 import { patch } from "./commands/patch.ts";
 import { plugin } from "./commands/plugin.ts";
 import { run } from "./commands/run.ts";
+import { tail } from "./commands/tail.ts";
 import type { Io } from "./io.ts";
 import { describeFailure, EXIT, styleFor } from "./output.ts";
 import { version } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [obj, dis, jit, patch, run, demo, conform, plugin];
+const COMMANDS: readonly Command[] = [obj, dis, jit, patch, tail, run, demo, conform, plugin];
 
 /**
  * Runs `bpfkit` with the words behind its name; gives the exit code and never throws.
