@@ -197,6 +197,7 @@ export class Kernel {
         pokes: this.#placeText(executable, maps, undo),
         retire: (retired) => this.#retire(retired),
       });
+      undo.push(() => extended?.drop());
       for (const map of maps) if (map instanceof ProgArrayMap) joinFor(map, resident, undo);
       yield* settleAll(resident.pokes, undo);
       this.#programs++;
