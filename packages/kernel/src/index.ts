@@ -44,6 +44,7 @@ export {
   Lockstep,
   type LockstepCounts,
   type LockstepOptions,
+  type LockstepProgArray,
   type LockstepProgram,
   type LockstepResult,
 } from "./lockstep.ts";

@@ -12,7 +12,7 @@ export interface ProgramFault {
   readonly detail: string;
 }
 
-/** Most frames at a time, as in the kernel. */
+/** Most frames of a program at a time, as in the kernel. */
 const MAX_FRAMES = 8;
 
 /**
@@ -23,7 +23,7 @@ const MAX_FRAMES = 8;
 export function programFaultOf(trap: Trap, frames: readonly LiveFrame[], stack: StackSpace): ProgramFault | undefined {
   const { cause, address, size = 0, detail = "" } = trap;
   const at = Number(trap.pc);
-  if (cause === "stack" && frames.length === MAX_FRAMES) return { at, what: "frames", detail };
+  if (cause === "stack" && frames.at(-1)?.level === MAX_FRAMES) return { at, what: "frames", detail };
   if (cause === "call") return { at, what: "callback", detail };
   if ((cause !== "load" && cause !== "store") || address === undefined) return undefined;
   const end = address + BigInt(size);

@@ -1,5 +1,7 @@
 // One program's run on two engines: both are moved from boundary to boundary, and compared there.
 import {
+  type Executable,
+  Fault,
   type Insns,
   invariant,
   kindOf,
@@ -24,7 +26,9 @@ import type { LoadedProgram, ProgramRun, RunOptions } from "./program.ts";
 export interface Difference {
   /** Slot of the BPF instruction that ran before the difference showed; -1 before the first. */
   readonly at: number;
-  /** What differs: `r3`, `the byte at 0x…`, `place`, `stop`, `dataOut`, `keys of map 'm'`, … */
+  /** Where the reference went on from there: its next instruction, maybe of another program. */
+  readonly next: { readonly program: VerifiedProgram; readonly at: number };
+  /** What differs: `r3`, `the byte at 0x…`, `program`, `place`, `tail calls`, `stop`, `dataOut`, `keys of map 'm'`, … */
   readonly what: string;
   readonly reference: string;
   readonly subject: string;
@@ -36,6 +40,19 @@ export interface Difference {
 export interface Kernels {
   readonly reference: Kernel;
   readonly subject: Kernel;
+  /** What of the subject is what of the reference: the programs that are loaded in both. */
+  readonly counterparts: WeakMap<Executable, Executable>;
+}
+
+/** A program in both kernels. */
+interface Ground {
+  readonly subject: Executable;
+  readonly reference: Executable | undefined;
+  readonly program: VerifiedProgram;
+  /** Where instructions begin in the subject's code; undefined when it has none and places are slots. */
+  readonly offsets: Uint32Array | undefined;
+  /** Whether some of its frames hold a count of tail calls. */
+  readonly counts: boolean;
 }
 
 /** A backend's `disassemble`. */
@@ -56,27 +73,23 @@ export class Pair {
   undefinedUse: UndefinedUse | undefined;
   programFault: ProgramFault | undefined;
   readonly #lockstep: Kernels;
-  readonly #program: VerifiedProgram;
-  readonly #loaded: LoadedProgram;
   readonly #tracked: TrackedExecution;
-  /** Where instructions begin in the subject's code; undefined when it has none and places are slots. */
-  readonly #offsets: Uint32Array | undefined;
   readonly #stack: StackSpace;
   readonly #stackLow: number;
   readonly #stackHigh: number;
   readonly #written: { readonly reference: WriteJournal; readonly subject: WriteJournal };
   /** Registers of the reference at the last boundary. */
   readonly #before: bigint[] = new Array<bigint>(11).fill(0n);
-  /** Slots that the reference ran since then. */
+  /** Slots that the reference ran since then, all of one program: a step into another one ends at its boundary. */
   readonly #path: number[] = [];
+  /** That program. */
+  #ground: Ground;
   /** r10 of a frame that the reference has entered and that was not looked at yet. */
   #entered: bigint | undefined;
 
   constructor(lockstep: Kernels, subject: LoadedProgram, reference: LoadedProgram, options: RunOptions) {
     this.#lockstep = lockstep;
-    this.#program = subject.program;
-    this.#loaded = subject;
-    this.#offsets = subject.executable.image?.boundaries;
+    this.#ground = groundOf(subject.executable, reference.executable);
     this.subject = subject.start(options);
     const frameAddress = (): bigint => {
       this.#entered = this.subject.register(10);
@@ -108,23 +121,27 @@ export class Pair {
       if (this.undefinedUse !== undefined) return undefined;
       if (subjectStop !== undefined || referenceStop !== undefined)
         return this.#compareEnds(subjectStop, referenceStop);
-      const { at } = this.reference;
-      if (this.#place(at) !== this.#place(this.subject.at)) {
-        return { what: "place", reference: `at instruction ${at}`, subject: `at instruction ${this.subject.at}` };
-      }
-      const finding = this.#compareRegisters() ?? this.#compareWrites();
+      const ground = this.#nextGround();
+      const finding =
+        this.#comparePlaces(ground) ??
+        this.#compareRegisters() ??
+        this.#compareWrites() ??
+        (ground.counts ? this.#compareTailCalls() : undefined);
       if (finding !== undefined) return finding;
       this.boundaries++;
       if (this.reference.executed >= budget) return undefined;
       for (let reg = 0; reg <= 10; reg++) this.#before[reg] = this.reference.register(reg);
       this.#path.length = 0;
+      this.#ground = ground;
     }
   }
 
   explain(finding: Finding, disassemble: Disassemble): Difference {
-    const { image, imageAddress = 0n } = this.#loaded.executable;
+    const { program, subject } = this.#ground;
+    const { image, imageAddress = 0n } = subject;
+    const { executable, at } = this.reference;
     const moment: Moment = {
-      program: this.#program.program,
+      program: program.program,
       engines: [this.#lockstep.reference.engine.name, this.#lockstep.subject.engine.name],
       path: this.#path,
       before: this.#before,
@@ -142,7 +159,17 @@ export class Pair {
               ),
             ],
     };
-    return { at: this.#path.at(-1) ?? -1, ...finding, listing: findingText(finding, moment) };
+    return {
+      at: this.#path.at(-1) ?? -1,
+      next: { program: executable.program, at },
+      ...finding,
+      listing: findingText(finding, moment),
+    };
+  }
+
+  /** The program whose instructions ran last. */
+  get program(): VerifiedProgram {
+    return this.#ground.program;
   }
 
   end(): void {
@@ -158,6 +185,7 @@ export class Pair {
    */
   #advance(): Stop | undefined {
     const { reference } = this;
+    const ground = this.#ground;
     for (;;) {
       const from = reference.at;
       if (from >= 0) this.#path.push(from);
@@ -165,28 +193,61 @@ export class Pair {
       if (this.#entered !== undefined) this.#adoptFrame(this.#entered);
       if (stop !== undefined) return stop;
       const { at } = reference;
-      if (from < 0 || at <= from || this.#place(at) !== this.#place(from)) return undefined;
+      if (from < 0 || at <= from || reference.executable !== ground.reference) return undefined;
+      if (placeIn(ground, at) !== placeIn(ground, from)) return undefined;
     }
   }
 
   /** Whether the subject has only jumped from where it left a subprogram to the code of an exit that does the leaving. */
   #isShared(referenceStop: Stop | undefined): boolean {
-    const { insns } = this.#program.program;
-    const { structure } = this.#program;
+    const ground = this.#ground;
+    const { structure, program } = ground.program;
+    const { insns } = program;
     const left = this.#path.at(-1);
+    if (left === undefined || !canLeave(insns, left) || this.subject.executable !== ground.subject) return false;
     let { at } = this.subject;
-    while (at + 1 < insns.length && this.#place(at + 1) === this.#place(at)) at++; // past instructions without code
+    while (at + 1 < insns.length && placeIn(ground, at + 1) === placeIn(ground, at)) at++; // past instructions without code
     return (
-      left !== undefined &&
-      canLeave(insns, left) &&
       insns.code(at) === EXIT &&
       structure.subprogAt(left) === structure.subprogAt(at) &&
-      (referenceStop !== undefined || this.#place(at) !== this.#place(this.reference.at))
+      (referenceStop !== undefined ||
+        this.reference.executable !== ground.reference ||
+        placeIn(ground, at) !== placeIn(ground, this.reference.at))
     );
   }
 
-  #place(slot: number): number {
-    return this.#offsets?.[slot] ?? slot;
+  /** The program that the subject stands in now. */
+  #nextGround(): Ground {
+    const { executable } = this.subject;
+    if (executable === this.#ground.subject) return this.#ground;
+    return groundOf(executable, this.#lockstep.counterparts.get(executable));
+  }
+
+  #comparePlaces(ground: Ground): Finding | undefined {
+    const { subject, reference } = this;
+    if (reference.executable !== ground.reference) {
+      return { what: "program", reference: nameOf(reference.executable), subject: nameOf(subject.executable) };
+    }
+    if (placeIn(ground, reference.at) === placeIn(ground, subject.at)) return undefined;
+    return {
+      what: "place",
+      reference: `at instruction ${reference.at}`,
+      subject: `at instruction ${subject.at}`,
+    };
+  }
+
+  /** What the frame at hand says, where it holds a count. */
+  #compareTailCalls(): Finding | undefined {
+    const expected = this.reference.tailCalls;
+    let found: string | number;
+    try {
+      found = this.subject.tailCalls;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      found = `none: ${error.message}`;
+    }
+    if (found === -1 || found === expected) return undefined;
+    return { what: "tail calls", reference: String(expected), subject: String(found) };
   }
 
   /** What is in a new frame is undefined, so it may as well be what the subject has there: copies of it compare equal then. */
@@ -289,7 +350,7 @@ export class Pair {
   #judgeTrap(subject: Stop | undefined, reference: Trap, finding: Finding): Finding | undefined {
     const fault = programFaultOf(reference, this.#tracked.frames(), this.#stack);
     if (fault === undefined) return finding;
-    const byHost = HOST_KINDS.has(kindOf(opAt(this.#program.program.insns, fault.at)));
+    const byHost = HOST_KINDS.has(kindOf(opAt(this.reference.executable.program.program.insns, fault.at)));
     if (subject !== undefined && !(byHost && subject.kind === "trap")) return finding;
     const wrong = byHost ? undefined : this.#compareWrites();
     if (wrong === undefined) this.programFault = fault;
@@ -298,15 +359,17 @@ export class Pair {
 
   #sameTrap(subject: Trap, reference: Trap): boolean {
     const isAccess = (trap: Trap): boolean => trap.cause === "load" || trap.cause === "store";
-    const isAtomic = kindOf(opAt(this.#program.program.insns, Number(reference.pc))) === "atomic";
+    const isAtomic = kindOf(opAt(this.reference.executable.program.program.insns, Number(reference.pc))) === "atomic";
     // An atomic operation does both, and code of several instructions may do either first.
     if (subject.cause !== reference.cause && !(isAtomic && isAccess(subject) && isAccess(reference))) return false;
     if (subject.address !== reference.address) return false;
-    const { image, imageAddress } = this.#loaded.executable;
+    const ground = this.#nextGround();
+    if (ground.reference !== this.reference.executable) return false;
+    const { image, imageAddress } = ground.subject;
     if (image === undefined || imageAddress === undefined) return subject.pc === reference.pc;
     const offset = Number(subject.pc - imageAddress);
     const slot = image.boundaries.findIndex((start, i) => start <= offset && offset < image.ends[i]!);
-    return slot < 0 || this.#place(slot) === this.#place(Number(reference.pc));
+    return slot < 0 || placeIn(ground, slot) === placeIn(ground, Number(reference.pc));
   }
 
   /** What the host sees at the end. */
@@ -338,6 +401,26 @@ export class Pair {
     }
     return undefined;
   }
+}
+
+function groundOf(subject: Executable, reference: Executable | undefined): Ground {
+  const { image } = subject;
+  return {
+    subject,
+    reference,
+    program: (reference ?? subject).program,
+    offsets: image?.boundaries,
+    counts: image?.subprogs.some(({ counter }) => counter !== undefined) ?? false,
+  };
+}
+
+/** Where an instruction begins: instructions that share their code, or have none, have one place. */
+function placeIn({ offsets }: Ground, slot: number): number {
+  return offsets?.[slot] ?? slot;
+}
+
+function nameOf({ program }: Executable): string {
+  return `in '${program.program.name}'`;
 }
 
 /** A packet load outside the packet leaves as an exit does. */

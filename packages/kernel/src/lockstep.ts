@@ -2,7 +2,9 @@
 import {
   BpfError,
   type Engine,
+  type Executable,
   type Line,
+  type MapSpec,
   type TrackedEngine,
   trackedInterpreter,
   type UndefinedUse,
@@ -11,7 +13,8 @@ import {
 import { hex } from "./guest.ts";
 import { Kernel, type KernelOptions } from "./kernel.ts";
 import type { ProgramFault } from "./lockstep-fault.ts";
-import { type Difference, Pair, sameBytes } from "./lockstep-pair.ts";
+import { type Difference, type Kernels, Pair, sameBytes } from "./lockstep-pair.ts";
+import type { ProgArray } from "./prog-array.ts";
 import type { LoadedProgram, RunOptions, RunResult } from "./program.ts";
 
 /** What a {@link Lockstep} is made with; both kernels get the same options. */
@@ -44,6 +47,8 @@ export interface LockstepResult extends LockstepCounts {
   readonly undefinedUse: UndefinedUse | undefined;
   /** What the program did that no verified program does, where only the reference sees it; the comparison ends there, too. */
   readonly programFault: ProgramFault | undefined;
+  /** The program whose instruction ran last, where tail calls led: `difference.at` and the like are slots of it. */
+  readonly program: VerifiedProgram;
   readonly subject: RunResult;
   readonly reference: RunResult;
 }
@@ -66,6 +71,7 @@ export class Lockstep {
   readonly reference: Kernel;
   readonly subject: Kernel;
   readonly #disassemble: LockstepOptions["disassemble"];
+  readonly #counterparts = new WeakMap<Executable, Executable>();
   #counts: LockstepCounts = { boundaries: 0, instructions: 0, subjectInstructions: 0 };
 
   constructor({ engine, reference = trackedInterpreter, setup, disassemble, ...options }: LockstepOptions) {
@@ -97,13 +103,20 @@ export class Lockstep {
       subject.release();
       throw error;
     }
-    return new LockstepProgram(this, subject, reference, this.#disassemble, (counts) => {
+    this.#counterparts.set(subject.executable, reference.executable);
+    const kernels = { subject: this.subject, reference: this.reference, counterparts: this.#counterparts };
+    return new LockstepProgram(kernels, subject, reference, this.#disassemble, (counts) => {
       this.#counts = {
         boundaries: this.#counts.boundaries + counts.boundaries,
         instructions: this.#counts.instructions + counts.instructions,
         subjectInstructions: this.#counts.subjectInstructions + counts.subjectInstructions,
       };
     });
+  }
+
+  /** A prog array in both kernels, to put programs into. @throws {BpfError} as `Kernel.progArray` */
+  progArray(nameOrSpec: string | MapSpec): LockstepProgArray {
+    return new LockstepProgArray(this.subject.progArray(nameOrSpec), this.reference.progArray(nameOrSpec));
   }
 
   /**
@@ -130,19 +143,19 @@ export class Lockstep {
 export class LockstepProgram {
   readonly subject: LoadedProgram;
   readonly reference: LoadedProgram;
-  readonly #lockstep: Lockstep;
+  readonly #kernels: Kernels;
   readonly #disassemble: LockstepOptions["disassemble"];
   readonly #count: (counts: LockstepCounts) => void;
 
   /** For {@link Lockstep}. */
   constructor(
-    lockstep: Lockstep,
+    kernels: Kernels,
     subject: LoadedProgram,
     reference: LoadedProgram,
     disassemble: LockstepOptions["disassemble"],
     count: (counts: LockstepCounts) => void,
   ) {
-    this.#lockstep = lockstep;
+    this.#kernels = kernels;
     this.subject = subject;
     this.reference = reference;
     this.#disassemble = disassemble;
@@ -158,7 +171,7 @@ export class LockstepProgram {
   run(options: RunOptions = {}): LockstepResult {
     const { repeat = 1, budget = DEFAULT_BUDGET, ...start } = options;
     if (repeat !== 1) throw new BpfError("argument", `repeat ${repeat} in lockstep`, { expected: "1" });
-    const pair = new Pair(this.#lockstep, this.subject, this.reference, start);
+    const pair = new Pair(this.#kernels, this.subject, this.reference, start);
     try {
       const finding = pair.follow(budget);
       const result = {
@@ -166,6 +179,7 @@ export class LockstepProgram {
         difference: finding && pair.explain(finding, this.#disassemble),
         undefinedUse: pair.undefinedUse,
         programFault: pair.programFault,
+        program: pair.program,
         subject: pair.subject.result,
         reference: pair.reference.result,
         boundaries: pair.boundaries,
@@ -187,5 +201,29 @@ export class LockstepProgram {
 
   [Symbol.dispose](): void {
     this.release();
+  }
+}
+
+/** A prog array in both kernels; made by {@link Lockstep.progArray}. */
+export class LockstepProgArray {
+  readonly subject: ProgArray;
+  readonly reference: ProgArray;
+
+  /** For {@link Lockstep}. */
+  constructor(subject: ProgArray, reference: ProgArray) {
+    this.subject = subject;
+    this.reference = reference;
+  }
+
+  /** Puts a program into a slot, on each side its own. @throws {BpfError} as `ProgArray.set` */
+  set(index: number, program: LockstepProgram): void {
+    this.subject.set(index, program.subject);
+    this.reference.set(index, program.reference);
+  }
+
+  /** Empties a slot and tells whether there was a program. @throws {BpfError} as `ProgArray.delete` */
+  delete(index: number): boolean {
+    this.subject.delete(index);
+    return this.reference.delete(index);
   }
 }

@@ -50,13 +50,13 @@ export interface LiveFrame {
   readonly base: bigint;
   /** Bytes below `base` that the frame may use. */
   readonly depth: number;
+  /** How many frames of its program there are up to this one. */
+  readonly level: number;
 }
 
 interface Activation<V> extends LiveFrame {
   /** The program whose subprogram it is. */
   readonly loaded: Loaded;
-  /** How many frames of that program there are up to this one. */
-  readonly level: number;
   /** Slot where the caller goes on. */
   readonly resume: number;
   /** Who gets r0 instead of the caller. */

@@ -28,20 +28,23 @@ export function compiled(merged: readonly number[] = []): Engine {
     load: (program, host, options) => {
       const inner = interpreter.load(program, host, options);
       const image = imageOf(program, merged);
-      return {
+      const executable: Placed = {
         program,
         image,
         imageAddress: 0x4000n,
         subprogAddress: (index) => inner.subprogAddress(index),
         release: () => inner.release(),
         start: (start) =>
-          new Merged(inner.start({ ...start, frameAddress: frames(program, start) }), image, () => {
+          new Merged(inner.start({ ...start, frameAddress: frames(program, start) }), executable, () => {
             host.memory.write(start.stack.low, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
           }),
       };
+      return executable;
     },
   };
 }
+
+type Placed = Executable & { readonly image: Image };
 
 function imageOf({ program }: VerifiedProgram, merged: readonly number[]): Image {
   const slots = program.insns.length;
@@ -82,7 +85,7 @@ export function unguarded(distance = 512n): Engine {
     name: "unguarded",
     load(program, host, options) {
       const inner = interpreter.load(program, host, options);
-      return {
+      const executable: Executable = {
         program,
         subprogAddress: (index) => inner.subprogAddress(index),
         release: () => inner.release(),
@@ -99,21 +102,25 @@ export function unguarded(distance = 512n): Engine {
             if (execution.at >= 0) host.memory.protect(low, Number(high - low), Access.READ | Access.WRITE);
             return step(budget);
           };
-          return execution;
+          return Object.defineProperty(execution, "executable", { value: executable });
         },
       };
+      return executable;
     },
   };
 }
 
 class Merged implements Execution {
+  /** The one that was started: such programs make no tail calls. */
+  readonly executable: Executable;
   readonly #inner: Execution;
   readonly #places: Uint32Array;
   readonly #scribble: () => void;
 
-  constructor(inner: Execution, { boundaries }: Image, scribble: () => void) {
+  constructor(inner: Execution, executable: Placed, scribble: () => void) {
     this.#inner = inner;
-    this.#places = boundaries;
+    this.executable = executable;
+    this.#places = executable.image.boundaries;
     this.#scribble = scribble;
   }
 
@@ -124,10 +131,6 @@ class Merged implements Execution {
 
   get executed(): number {
     return this.#inner.executed;
-  }
-
-  get executable(): Executable {
-    return this.#inner.executable;
   }
 
   get tailCalls(): number {
