@@ -1,62 +1,84 @@
-// node tools/patch-curve.mjs: measures with tools/bench/patch.mjs and draws docs/patching.svg.
-import { writeFileSync } from "node:fs";
-import { CURVE, run, SCALE } from "./bench/patch.mjs";
+// node tools/patch-curve.mjs [FILE]: draws docs/patching.svg from what `npm run -s bench -- patch --json` printed, or measures itself.
+import { readFileSync, writeFileSync } from "node:fs";
+import { CURVE, run, SAMPLED, SCALE } from "./bench/patch.mjs";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [760, 440, 70, 150, 30, 50];
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [800, 460, 70, 180, 20, 50];
 const SIZES = [...CURVE.map((sites) => [String(sites), sites]), ...Object.entries(SCALE)];
 const SERIES = [
-  { key: "one-by-one-ms", label: "one patch at a time", color: "#c0392b", measuredUpTo: 8192 },
-  { key: "metadata-ms", label: "with all metadata", color: "#2471a3" },
-  { key: "core-ms", label: "instructions only", color: "#1e8449" },
-  { key: "copy-ms", label: "a copy of the result", color: "#7f8c8d" },
+  {
+    key: "one-by-one-ms",
+    label: ["one patch at a time", "(dashed: extrapolated", `from ${SAMPLED.patches} patches)`],
+    colour: "red",
+    measuredUpTo: SAMPLED.beyond,
+  },
+  { key: "metadata-ms", label: ["list, all metadata"], colour: "blue" },
+  { key: "core-ms", label: ["list, instructions only"], colour: "green" },
+  { key: "copy-ms", label: ["a copy of the result"], colour: "grey" },
 ];
 const X = [100, 1_000_000];
 const Y = [0.001, 10_000_000];
-const TIMES = { 0.001: "1 µs", 0.1: "100 µs", 10: "10 ms", 1000: "1 s", 100000: "100 s", 10000000: "3 h" };
+const SITES = { 100: "100", 1000: "1k", 10000: "10k", 100000: "100k", 1000000: "1M" };
+const TIMES = { 0.001: "1 µs", 0.1: "100 µs", 10: "10 ms", 1000: "1 s", 100000: "100 s", 10000000: "10,000 s" };
+const LINE = 15;
 
 const part = (value, [low, high]) => Math.log(value / low) / Math.log(high / low);
 const x = (sites) => LEFT + part(sites, X) * (WIDTH - LEFT - RIGHT);
 const y = (time) => HEIGHT - BOTTOM - part(Math.max(time, Y[0]), Y) * (HEIGHT - TOP - BOTTOM);
-const at = (points) => points.map(([sites, time]) => `${x(sites).toFixed(1)},${y(time).toFixed(1)}`).join(" ");
+const points = (list) => list.map(([sites, time]) => `${x(sites).toFixed(1)},${y(time).toFixed(1)}`).join(" ");
+const text = (at, level, anchor, label, colour = "ink") =>
+  `<text class="${colour}" x="${at.toFixed(1)}" y="${level.toFixed(1)}" dy="4" text-anchor="${anchor}">${label}</text>`;
 
-const results = new Map(run().map(({ case: name, value }) => [name, value]));
-const lines = [];
+const measured = process.argv[2] === undefined ? run() : JSON.parse(readFileSync(process.argv[2], "utf8")).results;
+const results = new Map(measured.map(({ case: name, value }) => [name, value]));
+
+const drawing = [];
 for (const [time, label] of Object.entries(TIMES)) {
-  const level = y(Number(time)).toFixed(1);
-  lines.push(`<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${level}" y2="${level}" stroke="#ddd"/>`);
-  lines.push(`<text x="${LEFT - 8}" y="${level}" dy="4" text-anchor="end">${label}</text>`);
+  const level = y(Number(time));
+  drawing.push(
+    `<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${level.toFixed(1)}" y2="${level.toFixed(1)}"/>`,
+  );
+  drawing.push(text(LEFT - 8, level, "end", label));
 }
-for (const [label, sites] of [
-  ["100", 100],
-  ["1k", 1000],
-  ["10k", 10_000],
-  ["100k", 100_000],
-  ["1M", 1_000_000],
-]) {
-  lines.push(`<text x="${x(sites).toFixed(1)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle">${label}</text>`);
+for (const [sites, label] of Object.entries(SITES)) {
+  const at = x(Number(sites)).toFixed(1);
+  drawing.push(`<line class="grid" x1="${at}" x2="${at}" y1="${TOP}" y2="${HEIGHT - BOTTOM}"/>`);
+  drawing.push(text(x(Number(sites)), HEIGHT - BOTTOM + 16, "middle", label));
 }
-lines.push(
-  `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 10}" text-anchor="middle">instructions that become three</text>`,
-);
-for (const { key, label, color, measuredUpTo = Number.POSITIVE_INFINITY } of SERIES) {
-  const points = SIZES.map(([name, sites]) => [sites, results.get(`${name}/${key}`)]).filter(
+drawing.push(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, "middle", "instructions that become three"));
+
+let free = TOP;
+for (const { key, label, colour, measuredUpTo = Number.POSITIVE_INFINITY } of SERIES) {
+  const all = SIZES.map(([name, sites]) => [sites, results.get(`${name}/${key}`)]).filter(
     ([, time]) => time !== undefined,
   );
-  const measured = points.filter(([sites]) => sites <= measuredUpTo);
-  const sampled = points.slice(measured.length - 1);
-  lines.push(`<polyline points="${at(measured)}" fill="none" stroke="${color}" stroke-width="2"/>`);
-  if (sampled.length > 1)
-    lines.push(
-      `<polyline points="${at(sampled)}" fill="none" stroke="${color}" stroke-width="2" stroke-dasharray="5 4"/>`,
-    );
-  const [sites, time] = points.at(-1);
-  lines.push(`<text x="${x(sites) + 8}" y="${y(time).toFixed(1)}" dy="4" fill="${color}">${label}</text>`);
+  const solid = all.filter(([sites]) => sites <= measuredUpTo);
+  const dashed = all.slice(solid.length - 1);
+  drawing.push(`<polyline class="${colour}" points="${points(solid)}"/>`);
+  if (dashed.length > 1)
+    drawing.push(`<polyline class="${colour}" points="${points(dashed)}" stroke-dasharray="5 4"/>`);
+  // Beside the end of its line, below the label before.
+  const [sites, time] = all.at(-1);
+  const level = Math.max(y(time), free);
+  for (const [i, line] of label.entries()) drawing.push(text(x(sites) + 8, level + i * LINE, "start", line, colour));
+  free = level + label.length * LINE;
 }
-const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12" fill="#444">
+
+const palette = (colours) =>
+  Object.entries(colours).map(
+    ([name, value]) => `text.${name} { fill: ${value} } polyline.${name} { stroke: ${value} }`,
+  );
+const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">
 <title>Time to patch a program, by number of patches</title>
-<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>
-${lines.join("\n")}
+<style>
+rect { fill: #fff } .grid { stroke: #ddd } polyline { fill: none; stroke-width: 2 }
+${palette({ ink: "#444", red: "#c0392b", blue: "#1f618d", green: "#1e8449", grey: "#616a6b" }).join("\n")}
+@media (prefers-color-scheme: dark) {
+rect { fill: #0d1117 } .grid { stroke: #30363d }
+${palette({ ink: "#c9d1d9", red: "#ff7b72", blue: "#79c0ff", green: "#56d364", grey: "#a0a8b0" }).join("\n")}
+}
+</style>
+<rect width="${WIDTH}" height="${HEIGHT}"/>
+${drawing.join("\n")}
 </svg>
 `;
 writeFileSync(new URL("../docs/patching.svg", import.meta.url), svg);
-for (const [name, value] of results) console.log(name.padEnd(24), value);

@@ -1,36 +1,21 @@
 // Patching every site of a program: each becomes three instructions, with jumps across. One list and one linearize, beside one patch at
-// a time as Linux does it, and beside a warm copy of the result, which nothing can beat.
+// a time as Linux does it, and beside a copy of the resulting instructions into memory in use, which nothing can beat.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Insns, linearize, noFacts, PatchList, packWord } from "@bpfkit/core";
+import { seconds } from "./measure.mjs";
 
 const [CALL, MOV, JNE, EXIT] = [0x85, 0xb7, 0x55, 0x95];
 /** Every so many slots a jump, over as many. */
 const [EVERY, OVER] = [8, 16];
-/** Copies measured together. */
-const COPIES = 20;
-/** Patches in a sample of one at a time. */
+/** Where one patch at a time takes too long: how many patches are measured at the start, in the middle and at the end. */
 const SAMPLE = 16;
+/** From how many patches the time of one at a time is extrapolated, beyond how many sites. */
+export const SAMPLED = { patches: 3 * SAMPLE, beyond: 8192 };
 const THREE = Int32Array.of(packWord(MOV, 1, 0, 0), 1, packWord(MOV, 2, 0, 0), 2, packWord(CALL, 0, 0, 0), 5);
 /** The sizes that Linux's own curve was published for, and those of the list that was proposed to replace it. */
 export const CURVE = [128, 256, 512, 1024, 2048, 4096, 8192];
 export const SCALE = { "15k": 15_000, "45k": 45_000, "95k": 95_000, "195k": 195_000, "1M": 1_000_000 };
-
-/**
- * Seconds of processor time of the cheapest call of `work` among those of the next `time` seconds. Runs here take so long that on a busy
- * machine none goes through undisturbed; on an idle one it is the same as the clock, collecting garbage included.
- */
-function seconds(work, time) {
-  const end = process.hrtime.bigint() + BigInt(time * 1e9);
-  let best = Number.POSITIVE_INFINITY;
-  while (process.hrtime.bigint() < end) {
-    const start = process.cpuUsage();
-    work();
-    const { user, system } = process.cpuUsage(start);
-    best = Math.min(best, (user + system) / 1e6);
-  }
-  return best;
-}
 
 /** A program with `sites` helper calls, and a jump for every eight instructions. */
 export function subject(sites) {
@@ -89,7 +74,7 @@ export function patchAll(program, facts, options) {
   return linearize(list, options);
 }
 
-/** One patch at a time: moves what lies behind, then adjusts every jump. `count` of all sites, from a program that has `done` behind it. */
+/** One patch at a time: moves what lies behind, then adjusts every jump. `count` patches from slot `from` on; gives the slot behind the last. */
 export function patchOneByOne(words, slots, from, count) {
   let length = slots;
   let at = from;
@@ -109,31 +94,34 @@ export function patchOneByOne(words, slots, from, count) {
     at += 2;
     left--;
   }
-  return length;
+  return at;
 }
 
-/** Seconds that one patch at a time takes for all sites; beyond 8192 from samples at the start, the middle and the end. */
+/** Seconds that one patch at a time takes for all sites; beyond {@link SAMPLED} from the fastest patch of each sample. */
 function secondsOneByOne(program, sites) {
   const slots = program.insns.length;
-  const words = new Int32Array(2 * (slots + 2 * sites));
-  if (sites <= 8192) {
+  if (sites <= SAMPLED.beyond) {
+    const words = new Int32Array(2 * (slots + 2 * sites));
     return seconds(() => {
       words.set(program.insns.words);
       patchOneByOne(words, slots, 0, sites);
     }, 0.5);
   }
-  const samples = [0, 0.5, 1].map((part) => {
+  const expanded = new Int32Array(6 * slots + 64);
+  const [start, middle, end] = [0, 0.5, 1].map((part) => {
     // So far along, the first part of the program has been expanded and the rest has not.
     const done = Math.floor(part * (slots - 32));
-    const expanded = new Int32Array(6 * slots + 64);
     expanded.set(program.insns.words.subarray(0, 2 * done));
     expanded.set(program.insns.words.subarray(2 * done), 6 * done);
-    const start = process.cpuUsage();
-    patchOneByOne(expanded, slots + 2 * done, 3 * done, SAMPLE);
-    const { user, system } = process.cpuUsage(start);
-    return (user + system) / 1e6 / SAMPLE;
+    let best = Number.POSITIVE_INFINITY;
+    for (let i = 0, from = 3 * done; i < SAMPLE; i++) {
+      const before = performance.now();
+      from = patchOneByOne(expanded, slots + 2 * done + 2 * i, from, 1);
+      best = Math.min(best, (performance.now() - before) / 1000);
+    }
+    return best;
   });
-  return (sites * (samples[0] + 4 * samples[1] + samples[2])) / 6;
+  return (sites * (start + 4 * middle + end)) / 6;
 }
 
 /** The slope of log time over log size. */
@@ -146,21 +134,23 @@ export function exponent(points) {
   );
 }
 
-/** Resident memory that one run adds, in MB, in a process of its own: nothing is given back before it ends. */
-function peakOf(kind, sites) {
+/** The first and only run of a process: its time in ms, and the memory that it adds, in MB; nothing is given back before it ends. */
+function firstRun(kind, sites) {
   const { stdout } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), kind, String(sites)], {
     encoding: "utf8",
   });
-  return Number(stdout);
+  return JSON.parse(stdout);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const program = subject(Number(process.argv[3]));
   const all = process.argv[2] === "metadata" ? everything(program) : { program };
-  const before = process.memoryUsage().rss;
-  const result = patchAll(all.program, all.facts, all.options);
-  const after = process.memoryUsage().rss;
-  console.log(result.work > 0 ? (after - before) / 2 ** 20 : 0);
+  const before = process.memoryUsage().rss / 2 ** 20;
+  const start = performance.now();
+  const { work } = patchAll(all.program, all.facts, all.options);
+  const time = performance.now() - start;
+  const memory = process.memoryUsage().rss / 2 ** 20 - before;
+  console.log(JSON.stringify({ time, memory, work }));
 }
 
 const ms = (time) => Math.round(time * 1e6) / 1000;
@@ -168,14 +158,19 @@ const ms = (time) => Math.round(time * 1e6) / 1000;
 export function run() {
   const results = [];
   const add = (name, value, unit = "ms") => results.push({ case: name, value, unit });
+  const addOneByOne = (name, program, sites) => {
+    const isSampled = sites > SAMPLED.beyond;
+    const time = ms(secondsOneByOne(program, sites));
+    add(`${name}/one-by-one-ms`, time, isSampled ? `ms, extrapolated from ${SAMPLED.patches} patches` : "ms");
+  };
   for (const sites of CURVE) {
     const program = subject(sites);
     const all = everything(program);
     add(`${sites}/core-ms`, ms(seconds(() => patchAll(program), 0.3)));
     add(`${sites}/metadata-ms`, ms(seconds(() => patchAll(all.program, all.facts, all.options), 0.3)));
-    add(`${sites}/one-by-one-ms`, ms(secondsOneByOne(program, sites)));
+    addOneByOne(sites, program, sites);
   }
-  const times = { core: [], metadata: [] };
+  const times = { core: [], metadata: [], copy: [] };
   for (const [name, sites] of Object.entries(SCALE)) {
     const program = subject(sites);
     const all = everything(program);
@@ -184,23 +179,25 @@ export function run() {
     const metadata = seconds(() => patchAll(all.program, all.facts, all.options), time);
     const { words } = patchAll(program).program.insns;
     const target = new Int32Array(words.length);
-    const copy =
-      seconds(() => {
-        for (let i = 0; i < COPIES; i++) target.set(words);
-      }, 0.5) / COPIES;
+    const copy = seconds(() => target.set(words), 0.5);
     times.core.push([sites, core]);
     times.metadata.push([sites, metadata]);
+    times.copy.push([sites, copy]);
     add(`${name}/core-ms`, ms(core));
     add(`${name}/metadata-ms`, ms(metadata));
     add(`${name}/copy-ms`, ms(copy));
-    add(`${name}/one-by-one-ms`, ms(secondsOneByOne(program, sites)));
+    addOneByOne(name, program, sites);
     if (sites !== 1_000_000) continue;
     add(`${name}/core-copies`, Math.round((10 * core) / copy) / 10, "copies");
     add(`${name}/metadata-copies`, Math.round((10 * metadata) / copy) / 10, "copies");
-    add(`${name}/core-peak`, Math.round(peakOf("core", sites)), "MB");
-    add(`${name}/metadata-peak`, Math.round(peakOf("metadata", sites)), "MB");
+    for (const kind of ["core", "metadata"]) {
+      const first = firstRun(kind, sites);
+      add(`${name}/${kind}-first-ms`, Math.round(first.time), "ms, first run of a process");
+      add(`${name}/${kind}-peak`, Math.round(first.memory), "MB");
+    }
   }
   add("exponent", Math.round(1000 * exponent(times.core)) / 1000, "log/log");
   add("metadata-exponent", Math.round(1000 * exponent(times.metadata)) / 1000, "log/log");
+  add("copy-exponent", Math.round(1000 * exponent(times.copy)) / 1000, "log/log");
   return results;
 }

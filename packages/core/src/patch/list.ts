@@ -71,7 +71,7 @@ const { REPLACEMENT, POINTS, SHIFT } = Link;
  *   patch otherwise, and every call, is given its node by {@link aim}.
  * - What pointed at a replaced instruction points at the first of its replacement. What jumped to an instruction still does after a
  *   `prepend`, passing over what was prepended; a subprogram, when called, begins with it.
- * - What pointed at a deleted instruction goes on with what follows it.
+ * - What jumped to a deleted instruction goes to the next one left: see {@link landing}.
  * - A two-slot load is one instruction, known by its first slot.
  *
  * @example

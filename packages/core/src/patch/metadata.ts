@@ -40,7 +40,7 @@ export interface Metadata {
 
 /** Where originals came to lie. `place` and `entry` have one more element, the new length. */
 export interface Places {
-  /** The instruction itself, or the first of its replacement; where a deleted one stood, what follows it. */
+  /** The instruction itself, or the first of its replacement; of a deleted one, the next that is left, past what was prepended to it. */
   readonly place: Int32Array;
   /** The same with what was prepended. */
   readonly entry: Int32Array;
