@@ -1,5 +1,5 @@
 // node tools/bench/run.mjs NAME [--json]: runs tools/bench/NAME.mjs, which exports `run(): { case, value, unit }[]`,
-// and prints the results as a table, or as one JSON object `{ name, results }`.
+// and prints the results as a table (by its `print(results)`, where it has one), or as one JSON object `{ name, results }`.
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,9 @@ const known = readdirSync(dirname(fileURLToPath(import.meta.url)))
   .filter(
     (file) =>
       file.endsWith(".mjs") &&
-      !["run.mjs", "measure.mjs", "compiling.mjs", "running.mjs", "programs.mjs"].includes(file),
+      !["run.mjs", "measure.mjs", "compiling.mjs", "running.mjs", "programs.mjs", "tail-call-programs.mjs"].includes(
+        file,
+      ),
   )
   .map((file) => file.slice(0, -".mjs".length));
 const args = process.argv.slice(2);
@@ -19,11 +21,11 @@ if (name === undefined || others.length > 0 || !known.includes(name)) {
   console.error(`usage: npm run bench -- NAME [--json]\nbenchmarks: ${known.join(" ")}`);
   process.exit(2);
 }
-const { run } = await import(`./${name}.mjs`);
+const { run, print = console.table } = await import(`./${name}.mjs`);
 const results = run();
 if (json) {
   console.log(JSON.stringify({ name, results }));
 } else {
   console.log(name);
-  console.table(results);
+  print(results);
 }
