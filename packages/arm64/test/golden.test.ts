@@ -10,4 +10,11 @@ describe("compiled code looks as it did", () => {
     const far = { layout: { bti: true, far: true } };
     await expect(goldenListing(arm64, "helper-call", far)).toMatchFileSnapshot("golden/helper-call-far.lst");
   });
+
+  test("with tail calls that are rewritten when their slot changes, and another way of counting them", async () => {
+    const direct = goldenListing(arm64, "tail-call-known-slot", { layout: { directTailCalls: true } });
+    await expect(direct).toMatchFileSnapshot("golden/tail-call-direct.lst");
+    const other = goldenListing(arm64, "tail-call-subprogram", { layout: { tailCalls: "write-back" } });
+    await expect(other).toMatchFileSnapshot("golden/tail-call-subprogram-write-back.lst");
+  });
 });

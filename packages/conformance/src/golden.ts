@@ -1,5 +1,14 @@
 // The programs whose listings every backend keeps as golden files, by file name: the same questions asked of each architecture.
-import { assemble, type Backend, type CompileOptions, formatListing, notesOf, trust } from "@bpfkit/core";
+import {
+  assemble,
+  type Backend,
+  type CompileOptions,
+  formatListing,
+  MAP_TYPES,
+  type MapSpec,
+  notesOf,
+  trust,
+} from "@bpfkit/core";
 
 /** A program to compile and list. */
 export interface GoldenCase {
@@ -7,6 +16,16 @@ export interface GoldenCase {
   readonly title: string;
   readonly program: string;
 }
+
+/** The map that programs can name. */
+const TABLE: MapSpec = {
+  name: "table",
+  type: MAP_TYPES.prog_array,
+  keySize: 4,
+  valueSize: 4,
+  maxEntries: 4,
+  flags: 0,
+};
 
 /** By file name, without `.lst`. */
 export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
@@ -315,6 +334,65 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
     out:
       exit`,
   },
+  "tail-call": {
+    title: "tail call · slot from a register, out of a frame with stack and saved registers",
+    program: `
+      r6 = r1
+      r7 = 7
+      *(u64 *)(r10 - 8) = r7
+      r3 = *(u32 *)(r6 + 0)
+      r2 = map[table]
+      call tail_call
+      r0 = r7
+      exit`,
+  },
+  "tail-call-known-slot": {
+    title: "tail call · array and slot known, out of a frame with stack and saved registers",
+    program: `
+      r6 = r1
+      r7 = 7
+      *(u64 *)(r10 - 8) = r7
+      r2 = map[table]
+      r3 = 1
+      call tail_call
+      r0 = r7
+      exit`,
+  },
+  "tail-call-subprogram": {
+    title: "tail call · in a subprogram, below a main program and between two that make none",
+    program: `
+      r6 = r1
+      call middle
+      r0 += 1
+      exit
+    middle:
+      r6 = r1
+      call leaf
+      r1 = r6
+      call last
+      exit
+    leaf:
+      r0 = 0
+      exit
+    last:
+      r3 = *(u32 *)(r1 + 0)
+      r2 = map[table]
+      call tail_call
+      r0 = 0
+      exit`,
+  },
+  "tail-call-helper": {
+    title: "tail call · a helper before",
+    program: `
+      r6 = r1
+      call 8
+      r1 = r6
+      r2 = map[table]
+      r3 = r0
+      call tail_call
+      r0 = 0
+      exit`,
+  },
   "packet-load": {
     title: "packet loads · calls that can end the frame",
     program: `
@@ -329,7 +407,7 @@ export const GOLDEN_CASES: Readonly<Record<string, GoldenCase>> = {
 /** The text of a golden file. */
 export function goldenListing(backend: Backend, name: string, options: CompileOptions = {}): string {
   const { title, program } = GOLDEN_CASES[name]!;
-  const assembled = assemble(program);
+  const assembled = assemble(program, { maps: program.includes(`map[${TABLE.name}]`) ? [TABLE] : [] });
   const image = backend.compile(trust(assembled), options);
   const listing = formatListing(backend.disassemble(image.code), notesOf(image, assembled));
   return `# ${backend.arch} · ${title} · layout ${image.layout}\n${listing}\n`;

@@ -18,4 +18,11 @@ describe("compiled code looks as it did", () => {
     ] as const)
       await expect(goldenListing(riscv64, name, options)).toMatchFileSnapshot(`golden/${file}.lst`);
   });
+
+  test("with tail calls that are rewritten when their slot changes, and another way of counting them", async () => {
+    const direct = goldenListing(riscv64, "tail-call-known-slot", { layout: { directTailCalls: true } });
+    await expect(direct).toMatchFileSnapshot("golden/tail-call-direct.lst");
+    const other = goldenListing(riscv64, "tail-call-subprogram", { layout: { tailCalls: "pass-through" } });
+    await expect(other).toMatchFileSnapshot("golden/tail-call-subprogram-pass-through.lst");
+  });
 });

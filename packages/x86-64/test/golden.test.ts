@@ -8,4 +8,15 @@ describe("compiled code looks as it did", () => {
     await expect(goldenListing(x86_64, "shift", options)).toMatchFileSnapshot("golden/shift-plain.lst");
     await expect(goldenListing(x86_64, "prologue-leaf", options)).toMatchFileSnapshot("golden/prologue-leaf-plain.lst");
   });
+
+  test("with other jumps out of tail calls, and other ways of counting them", async () => {
+    for (const indirectJumps of ["retpoline", "lfence"]) {
+      const listing = goldenListing(x86_64, "tail-call", { layout: { indirectJumps } });
+      await expect(listing).toMatchFileSnapshot(`golden/tail-call-${indirectJumps}.lst`);
+    }
+    const writeBack = goldenListing(x86_64, "tail-call-subprogram", { layout: { tailCalls: "write-back" } });
+    await expect(writeBack).toMatchFileSnapshot("golden/tail-call-subprogram-write-back.lst");
+    const perProgram = goldenListing(x86_64, "tail-call", { layout: { tailCalls: "per-program", saveAll: true } });
+    await expect(perProgram).toMatchFileSnapshot("golden/tail-call-per-program.lst");
+  });
 });
