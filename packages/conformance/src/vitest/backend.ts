@@ -32,16 +32,16 @@ export function describeBackend(backend: Backend, options: ConformanceOptions = 
       });
     });
 
-    describe("gives the results of the corpus", () => {
-      const present = groups.filter((group) => corpus().some((one) => one.group === group));
+    const present = groups.filter((group) => corpus().some((one) => one.group === group));
+    describe.each(wholes(backend))("gives the results of the corpus%s", (_with, compile) => {
       test.each(present)("%s", { timeout: TIMEOUT }, (group) => {
-        expectPassed(runConformance(backend, { ...rest, groups: [group], programs: 0 }));
+        expectPassed(runConformance(backend, { ...rest, ...compile, groups: [group], programs: 0 }));
       });
     });
 
     const others = othersOf(backend);
     if (others.length > 0) {
-      test.each(others)("gives the same results with %s", { timeout: TIMEOUT }, (_name, { compile, shard }) => {
+      test.each(others)("gives the same results with %s", { timeout: TIMEOUT }, (_with, { compile, shard }) => {
         expectPassed(runConformance(backend, { ...rest, groups, compile, shard, programs: 50 * shard.count }));
       });
     }
@@ -65,7 +65,16 @@ function expectPassed({ groups, lockstep, failures }: ConformanceReport): void {
   if (failed > 0) expect.fail(`${failed} failed\n\n${failures.map(formatFailure).join("\n\n")}`);
 }
 
-/** Another way to compile than the plain one, and the part of the corpus that it gets. */
+/** Ways to compile that get the whole corpus: the plain one, and all optional features turned round, so that every case sees both. */
+function wholes({
+  capabilities: { features },
+}: Backend): readonly (readonly [string, Pick<ConformanceOptions, "compile">])[] {
+  const keys = booleans(features);
+  const turned = [`, with ${nameOf(features, keys)}`, { compile: { features: flipped(features, keys) } }] as const;
+  return [["", {}], ...(keys.length > 0 ? [turned] : [])];
+}
+
+/** Another way to compile, and the part of the corpus that it gets. */
 interface Other {
   readonly compile: CompileOptions;
   readonly shard: { readonly index: number; readonly count: number };
@@ -75,22 +84,18 @@ interface Other {
 const LAYOUT_PART = 8;
 const MIXTURE_PART = 32;
 
-/**
- * All optional features the other way round get the whole corpus, so that every case sees each feature used and not used; every other
- * mixture of them, and each choice of layout, gets a part, each another one.
- */
-function othersOf({ capabilities: { features, layout } }: Backend): readonly (readonly [name: string, other: Other])[] {
-  const everyFeature = booleans(features);
-  const mixtures = subsets(everyFeature).filter(({ length }) => length > 0);
+/** Every mixture of optional features, and each choice of layout, with a part of the corpus, each another one. */
+function othersOf({ capabilities: { features, layout } }: Backend): readonly (readonly [string, Other])[] {
+  const mixtures = subsets(booleans(features)).slice(1, -1);
+  const partOf = (i: number, count: number): Other["shard"] => ({ index: i % count, count });
   return [
     ...mixtures.map((keys, i) => {
-      const count = keys.length === everyFeature.length ? 1 : MIXTURE_PART;
       const compile = { features: flipped(features, keys) };
-      return [nameOf(features, keys), { compile, shard: { index: i % count, count } }] as const;
+      return [nameOf(features, keys), { compile, shard: partOf(i, MIXTURE_PART) }] as const;
     }),
     ...booleans(layout).map((key, i) => {
       const compile = { layout: flipped(layout, [key]) };
-      return [nameOf(layout, [key]), { compile, shard: { index: i % LAYOUT_PART, count: LAYOUT_PART } }] as const;
+      return [nameOf(layout, [key]), { compile, shard: partOf(i, LAYOUT_PART) }] as const;
     }),
   ];
 }
@@ -103,6 +108,7 @@ function booleans(settings: Settings): readonly string[] {
   return Object.keys(settings).filter((key) => typeof settings[key] === "boolean");
 }
 
+/** None first, all last. */
 function subsets(keys: readonly string[]): readonly (readonly string[])[] {
   return Array.from({ length: 1 << keys.length }, (_, bits) => keys.filter((_key, i) => (bits >> i) & 1));
 }
