@@ -76,14 +76,14 @@ describe("members of a prog array", () => {
   });
 
   test("B-11 callee compatibility: a program that was refused does not decide", () => {
-    const made = world(interpreter);
-    const target = made.load("target", WITH_SUB, { maps: [] });
-    made.kernel.extend(extension(made, "ext", target, RETURN), "sub");
-    const { table } = world(interpreter);
-    expect(table.owner).toBeUndefined();
-    expect(() => made.table.set(0, target)).toThrow("EBUSY");
-    expect(() => made.table.set(9, target)).toThrow("E2BIG");
-    expect([made.table.owner?.program, made.table.size]).toEqual(["ext", 0]);
+    const { kernel, load, table } = world(interpreter);
+    const target = load("target", WITH_SUB, { maps: [] });
+    kernel.extend(load("ext", RETURN, { type: "ext", maps: [] }, { target }), "sub");
+    expect(() => table.set(0, target)).toThrow("EBUSY");
+    expect(() => table.set(9, load("late", RETURN, { maps: [] }))).toThrow("E2BIG");
+    expect([table.owner, table.size]).toEqual([undefined, 0]);
+    table.set(0, load("other", RETURN, { maps: [], type: "sched_cls" }));
+    expect(table.owner?.type).toBe("sched_cls");
   });
 
   test("B-9 extension as callee: refused", () => {
