@@ -19,7 +19,7 @@ const { REPLACEMENT, POINTS, SHIFT } = Link;
 const [UNIT, PROPER, CHAIN, END, CLOSE] = [0, 1, 2, 3, 4];
 
 /** Jumps that there is room for at first. */
-const FEW = 1024;
+const FEW = 256;
 
 /**
  * Puts the nodes of a list in order. One pass over originals and patches, no jump is resolved.

@@ -139,6 +139,7 @@ export function mapTable(table: IndexTable, { place }: Places, isGone: (slot: nu
     mapped[size] = gone ? -1 : place[slot]!;
     entry[size++] = table.entry?.[i] ?? i;
   }
+  if (size === count) return { name, onDelete, insn: mapped, entry };
   return { name, onDelete, insn: mapped.slice(0, size), entry: entry.slice(0, size) };
 }
 
