@@ -8,9 +8,15 @@ const known = readdirSync(dirname(fileURLToPath(import.meta.url)))
   .filter(
     (file) =>
       file.endsWith(".mjs") &&
-      !["run.mjs", "measure.mjs", "compiling.mjs", "running.mjs", "programs.mjs", "tail-call-programs.mjs"].includes(
-        file,
-      ),
+      ![
+        "run.mjs",
+        "measure.mjs",
+        "compiling.mjs",
+        "running.mjs",
+        "programs.mjs",
+        "tail-call-programs.mjs",
+        "tail-call-figures.mjs",
+      ].includes(file),
   )
   .map((file) => file.slice(0, -".mjs".length));
 const args = process.argv.slice(2);

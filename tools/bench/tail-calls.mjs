@@ -11,7 +11,7 @@ const METRICS = ["instructions", "loads", "stores", "branches", "stack-bytes"];
 const BEFORE = { tailCalls: "per-program", saveAll: true };
 
 /** Name, backend and layout; the first of each architecture is its kernel's. */
-const CONFIGURATIONS = [
+export const CONFIGURATIONS = [
   ["x86-64/pointer", x86_64, {}],
   ["x86-64/before-5.10", x86_64, BEFORE],
   ["x86-64/pointer-indirect", x86_64, { directTailCalls: false }],
@@ -23,6 +23,7 @@ const CONFIGURATIONS = [
   ["arm64/write-back", arm64, { tailCalls: "write-back" }],
   ["riscv64/write-back", riscv64, {}],
   ["riscv64/write-back-direct", riscv64, { directTailCalls: true }],
+  ["riscv64/pointer", riscv64, { tailCalls: "pointer" }],
   ["riscv64/pass-through", riscv64, { tailCalls: "pass-through" }],
   ["riscv64/by-value", riscv64, { tailCalls: "by-value" }],
 ].filter(
@@ -30,7 +31,7 @@ const CONFIGURATIONS = [
 );
 
 /** For programs without tail calls. */
-const SAVING = [
+export const SAVING = [
   ["x86-64/pointer", x86_64, {}],
   ["x86-64/save-all", x86_64, { saveAll: true }],
   ["x86-64/before-5.10", x86_64, BEFORE],
@@ -44,7 +45,7 @@ export function run() {
 }
 
 /** A row for each metric; none where the scheme cannot do it, or would not end. */
-function rows([name, backend, layout], { name: situation, subprogs, tree, inputs, load }) {
+export function rows([name, backend, layout], { name: situation, subprogs, tree, inputs, load }) {
   const scheme = TAIL_CALL_SCHEMES[layout.tailCalls ?? backend.capabilities.layout.tailCalls];
   if ((subprogs && !scheme.subprogs) || (tree && !scheme.exact)) return [];
   const kernel = new Kernel({ engine: jit(backend, { counting: true, layout }) });

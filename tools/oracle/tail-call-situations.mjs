@@ -115,6 +115,29 @@ export const SITUATIONS = Object.entries({
     programs: { main: `r6 = r1\n${fill(16)}\n${call("sub")}\n${check(16)}\nexit\n${sub("sub", 1, 1)}`, f: `r6 = r1\n${fill(24, 32)}\n${count(0)}\n${call("deep")}\n${check(24)}\nexit\n${sub("deep", 2, 2)}`, g: GREEDY },
     steps: [set(1, "f"), RUN, set(2, "g"), RUN], misses: true },
 
+  // Three tail calls below a subprogram, and then as many as are left: what the programs do that were called there must not change the count.
+  ...Object.fromEntries(
+    Object.entries({
+      "nothing more": "r0 = 1\nexit",
+      "a helper": `call ${KTIME_GET_NS}\nr0 = 1\nexit`,
+      "a subprogram without tail calls": `r6 = r1\n${call("plain")}\nexit\nplain:\nr0 = 1\nexit`,
+      "a subprogram with a helper": `r6 = r1\n${call("plain")}\nexit\nplain:\ncall ${KTIME_GET_NS}\nr0 = 1\nexit`,
+      "a callback": `r1 = 3\nr2 = each ll\nr3 = 0\nr4 = 0\ncall ${LOOP}\nr0 = 1\nexit\neach:\nr0 = 0\nexit`,
+      "a failed tail call and a helper": `r6 = r1\n${jump(3)}\ncall ${KTIME_GET_NS}\nr0 = 1\nexit`,
+    }).map(([what, f]) => [
+      `what is left after three programs with ${what}`,
+      {
+        programs: {
+          main: `r6 = r1\n${call("sub")}\n${call("sub")}\n${call("sub")}\n${jump(2)}\nr0 = 0\nexit\n${sub("sub", 1)}`,
+          f,
+          g: chain(jump(2)),
+        },
+        steps: [set(1, "f"), set(2, "g"), RUN],
+        misses: what.includes("failed"),
+      },
+    ]),
+  ),
+
   // Call trees.
   "one subprogram back to the start": { programs: { main: hierarchy(["one"], sub("one", 0)) }, steps: ITSELF },
   "a subprogram called twice, each time back to the start": { programs: { main: hierarchy(["one", "one"], sub("one", 0)) }, steps: ITSELF },
