@@ -73,6 +73,10 @@ const MAX_TRACE = 10_000;
  * A kernel in which programs run; where kernels differ, Linux 7.2. Everything is deterministic: the same calls give the same addresses, times, random numbers and
  * results, on every engine.
  *
+ * Tail calls go through prog arrays ({@link progArray}), with the kernel's rules for what may share one. Code that jumps straight to what a slot
+ * holds is rewritten when the slot changes; {@link ledger} counts what that costs. Changes that other CPUs could watch also exist as
+ * operations, step by step: {@link loading}, `ProgArray.changing`.
+ *
  * @example
  * ```ts
  * import { assemble, interpreter, trust } from "@bpfkit/core";

@@ -1,6 +1,15 @@
 // Direct tail calls in real machine code: what happens to the code when slots change, programs go, and steps fail.
 import { arm64 } from "@bpfkit/arm64";
-import { assemble, type Backend, type Engine, interpreter, jit, type Pass, patch } from "@bpfkit/core";
+import {
+  assemble,
+  type Backend,
+  type Engine,
+  interpreter,
+  jit,
+  type Pass,
+  patch,
+  TAIL_CALL_SCHEMES,
+} from "@bpfkit/core";
 import type { LoadedProgram } from "@bpfkit/kernel";
 import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
@@ -132,6 +141,18 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))(
         }
       }
       expect(failures).toBeGreaterThan(20);
+    });
+
+    test("B-13 reachable flag: what a way of counting cannot do is rejected at load, and leaves nothing", () => {
+      const schemes = backend.capabilities.tailCallSchemes.filter((name) => !TAIL_CALL_SCHEMES[name].subprogs);
+      for (const tailCalls of schemes) {
+        const made = world(jit(backend, { layout: { tailCalls } }));
+        const before = made.kernel.memory.hash();
+        expect(() => caller(made, "one")).toThrow(/tail call/);
+        expect(made.kernel.memory.hash()).toBe(before);
+        expect([made.table.owner, made.kernel.textSites]).toEqual([undefined, []]);
+        expect(result(made.load("flat", `${tailCall(0)}\nr0 = 1\nexit`))).toBe(1);
+      }
     });
 
     test("what the interpreter says, direct and indirect code say, whatever is in the slots", () => {
