@@ -1,4 +1,5 @@
 // Tail-call programs, what is in their prog arrays, and in which order they run: the same for a real kernel and for bpfkit.
+import { assemble } from "@bpfkit/core";
 
 /** Slots of every prog array here. */
 const SLOTS = 4;
@@ -152,13 +153,19 @@ export const SITUATIONS = Object.entries({
   "an XDP tree": { type: "xdp", programs: { main: hierarchy(["one", "one"], sub("one", 0)) }, steps: ITSELF },
 
   // How much stack may lie above a subprogram that makes a tail call.
-  ...Object.fromEntries([8, 232, 239, 240, 241, 247, 248, 249, 255, 256, 257].map((depth) => [`${depth} bytes above a subprogram`, { programs: { main: above(depth) + sub("sub", 0), f: GREEDY }, steps: [set(0, "f"), RUN], border: true }])),
-  ...Object.fromEntries([112, 120, 121, 128].map((depth) => [`twice ${depth} bytes above a subprogram`, { programs: { main: `${above(depth, "mid")}mid:\n${above(depth)}${sub("sub", 0)}`, f: GREEDY }, steps: [set(0, "f"), RUN], border: true }])),
-  "496 bytes in the subprogram": { programs: { main: `${above(8)}sub:\nr6 = r1\nr1 = 1\n*(u64 *)(r10 - 496) = r1\n${jump(0)}\nr0 = 0\nexit`, f: GREEDY }, steps: [set(0, "f"), RUN], border: true },
-  "480 bytes in the main program, the tail call there": { programs: { main: `r6 = r1\nr1 = 1\n*(u64 *)(r10 - 480) = r1\n${call("plain")}\nr7 = r0\n${jump(0)}\nr0 = r7\nexit\nplain:\nr0 = 7\nexit`, f: GREEDY }, steps: [set(0, "f"), RUN], border: true },
-}).map(([name, { type = "socket_filter", misses = false, border = false, programs, steps }]) => ({ name, type, misses, border, programs, steps })); // biome-ignore format: a table
+  ...Object.fromEntries([8, 232, 239, 240, 241, 247, 248, 249, 255, 256, 257].map((depth) => [`${depth} bytes above a subprogram`, { programs: { main: above(depth) + sub("sub", 0), f: GREEDY }, steps: [set(0, "f"), RUN] }])),
+  ...Object.fromEntries([112, 120, 121, 128].map((depth) => [`twice ${depth} bytes above a subprogram`, { programs: { main: `${above(depth, "mid")}mid:\n${above(depth)}${sub("sub", 0)}`, f: GREEDY }, steps: [set(0, "f"), RUN] }])),
+  "496 bytes in the subprogram": { programs: { main: `${above(8)}sub:\nr6 = r1\nr1 = 1\n*(u64 *)(r10 - 496) = r1\n${jump(0)}\nr0 = 0\nexit`, f: GREEDY }, steps: [set(0, "f"), RUN] },
+  "480 bytes in the main program, the tail call there": { programs: { main: `r6 = r1\nr1 = 1\n*(u64 *)(r10 - 480) = r1\n${call("plain")}\nr7 = r0\n${jump(0)}\nr0 = r7\nexit\nplain:\nr0 = 7\nexit`, f: GREEDY }, steps: [set(0, "f"), RUN] },
+}).map(([name, { type = "socket_filter", misses = false, programs, steps }]) => ({ name, type, misses, programs, steps })); // biome-ignore format: a table
 
 /** New maps for one situation, by name. */
 export function mapsOf() {
   return { table: progArray("table"), other: progArray("other"), counts: { ...COUNTERS } };
+}
+
+/** The programs of a situation by name, as programs on `maps`. */
+export function programsOf({ programs, type }, maps) {
+  const specs = Object.values(maps);
+  return Object.entries(programs).map(([name, text]) => ({ ...assemble(text, { type, maps: specs }), name }));
 }
