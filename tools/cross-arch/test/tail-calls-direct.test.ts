@@ -143,17 +143,20 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))(
       expect(failures).toBeGreaterThan(20);
     });
 
-    test("B-13 reachable flag: what a way of counting cannot do is rejected at load, and leaves nothing", () => {
-      const schemes = backend.capabilities.tailCallSchemes.filter((name) => !TAIL_CALL_SCHEMES[name].subprogs);
-      for (const tailCalls of schemes) {
-        const made = world(jit(backend, { layout: { tailCalls } }));
-        const before = made.kernel.memory.hash();
-        expect(() => caller(made, "one")).toThrow(/tail call/);
-        expect(made.kernel.memory.hash()).toBe(before);
-        expect([made.table.owner, made.kernel.textSites]).toEqual([undefined, []]);
-        expect(result(made.load("flat", `${tailCall(0)}\nr0 = 1\nexit`))).toBe(1);
-      }
-    });
+    const schemes = backend.capabilities.tailCallSchemes.filter((name) => !TAIL_CALL_SCHEMES[name].subprogs);
+    test.runIf(schemes.length > 0)(
+      "B-13 reachable flag: what a way of counting cannot do is rejected at load, and leaves nothing",
+      () => {
+        for (const tailCalls of schemes) {
+          const made = world(jit(backend, { layout: { tailCalls } }));
+          const before = made.kernel.memory.hash();
+          expect(() => caller(made, "one")).toThrow(/tail call/);
+          expect(made.kernel.memory.hash()).toBe(before);
+          expect([made.table.owner, made.kernel.textSites]).toEqual([undefined, []]);
+          expect(result(made.load("flat", `${tailCall(0)}\nr0 = 1\nexit`))).toBe(1);
+        }
+      },
+    );
 
     test("what the interpreter says, direct and indirect code say, whatever is in the slots", () => {
       const compiled = [false, true].map((directTailCalls) => jit(backend, { layout: { directTailCalls } }));
