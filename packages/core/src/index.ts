@@ -227,6 +227,7 @@ export type {
   HostCall,
   HostFunction,
   LoadOptions,
+  MachineRun,
   StackSpace,
   StartOptions,
   Symbol,
@@ -312,7 +313,16 @@ export {
 export { formatListing, type ListingNotes, notesOf } from "./jit/listing.ts";
 
 // jit/poke.ts
-export type { PokePhase, PokePlan, SiteState, TextSite } from "./jit/poke.ts";
+export {
+  type FarJump,
+  type PokePhase,
+  type PokePlan,
+  type PokeTrap,
+  type SiteState,
+  type TextSite,
+  type ZippedPhase,
+  zipPlans,
+} from "./jit/poke.ts";
 
 // jit/tail-call-schemes.ts
 export {

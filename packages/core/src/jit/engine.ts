@@ -9,6 +9,7 @@ import type {
   HostCall,
   HostFunction,
   LoadOptions,
+  MachineRun,
   StartOptions,
   Symbol as SymbolRef,
 } from "../machine/engine.ts";
@@ -18,7 +19,7 @@ import { Placed } from "../machine/placed.ts";
 import { MAX_TAIL_CALLS } from "../machine/prog-array.ts";
 import type { Stop } from "../machine/stop.ts";
 import type { VerifiedProgram } from "../program.ts";
-import type { Abi, Backend, CompileOptions, Cpu, CpuCounts, CpuOptions } from "./backend.ts";
+import type { Abi, Backend, CompileOptions, Cpu, CpuCounts, CpuOptions, CpuStop } from "./backend.ts";
 import type { Image } from "./image.ts";
 
 /** Bytes between the entry points of host functions. */
@@ -189,7 +190,7 @@ interface Pending {
   readonly returnAddress: bigint;
 }
 
-class Run<R extends string> implements Execution {
+class Run<R extends string> implements Execution, MachineRun {
   /** The program that was started. */
   readonly #loaded: Loaded<R>;
   /** The one that its CPU was in when somebody last looked; see {@link executable}. */
@@ -257,15 +258,37 @@ class Run<R extends string> implements Execution {
     return this.#end?.registers[index] ?? this.#cpu.get(register);
   }
 
+  get machine(): MachineRun {
+    return this;
+  }
+
+  get pc(): bigint {
+    return this.#cpu.pc;
+  }
+
+  advance(budget: number, stopAt?: { readonly base: bigint; readonly marks: Uint8Array }): Stop | undefined {
+    return this.#end?.stop ?? this.#meet(this.#cpu.run(budget, stopAt));
+  }
+
+  execute(bytes: Uint8Array, resume?: Uint8Array): Stop | undefined {
+    if (this.#end !== undefined) return this.#end.stop;
+    const cpu = this.#cpu;
+    const start = cpu.pc;
+    let stop = cpu.execute(bytes);
+    if (stop.kind === "trap" && stop.cause === "breakpoint" && resume !== undefined) {
+      do stop = cpu.execute(resume.subarray(Number(cpu.pc - start)));
+      while (stop.kind === "budget" && cpu.pc > start && cpu.pc < start + BigInt(resume.length));
+    }
+    return this.#meet(stop);
+  }
+
   run(budget: number): Stop {
     const cpu = this.#cpu;
     const limit = this.executed + budget;
     while (this.#end === undefined) {
       const left = limit - this.executed;
       if (left <= 0) return { kind: "budget" };
-      const stop = cpu.run(left);
-      if (stop.kind === "host") this.#enterHost(stop.address);
-      else if (stop.kind === "trap") this.#finish(stop);
+      this.#meet(cpu.run(left));
     }
     return this.#end.stop;
   }
@@ -277,13 +300,18 @@ class Run<R extends string> implements Execution {
       const left = limit - this.executed;
       if (left <= 0) return { kind: "budget" };
       const { imageAddress, boundaries } = this.#look();
-      const stop = cpu.run(left, { base: imageAddress, marks: boundaries.marks });
-      if (stop.kind === "host") this.#enterHost(stop.address);
-      else if (stop.kind === "trap") this.#finish(stop);
+      this.#meet(cpu.run(left, { base: imageAddress, marks: boundaries.marks }));
       // What a host function returns to is a boundary, too, where the call is the last of its instruction's code.
       if (this.#end === undefined && this.#look().boundaries.marks[this.#offset()] === 1) return undefined;
     }
     return this.#end.stop;
+  }
+
+  /** Does what a CPU that has stopped wants; gives how the run ended, if it did. */
+  #meet(stop: CpuStop): Stop | undefined {
+    if (stop.kind === "host") this.#enterHost(stop.address);
+    else if (stop.kind === "trap") this.#finish(stop);
+    return this.#end?.stop;
   }
 
   /** Finds the program that the CPU is in; outside all of them, the last one it was in. */

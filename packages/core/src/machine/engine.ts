@@ -80,6 +80,28 @@ export interface Execution {
   readonly tailCalls: number;
   /** What the CPU has done for it, where the engine counts that. */
   readonly counts: CpuCounts | undefined;
+  /** The same run as machine code, where it is. */
+  readonly machine?: MachineRun;
+}
+
+/** A run of machine code, for whoever decides instruction by instruction what its CPU meets. */
+export interface MachineRun {
+  /** Address of the next instruction: in code, or of a host function that is about to be called. */
+  readonly pc: bigint;
+  /**
+   * Executes at most `budget` instructions, or one call of the host. When `stopAt` is given, also stops before an instruction other than
+   * the first whose address minus `stopAt.base` has a nonzero entry in `stopAt.marks`, or none.
+   *
+   * @returns how the run ended, if it did
+   */
+  advance(budget: number, stopAt?: { readonly base: bigint; readonly marks: Uint8Array }): Stop | undefined;
+  /**
+   * Executes the one instruction that `bytes` begin with, as if it had been fetched at `pc`. Where that is a breakpoint and `resume` is given, the
+   * code in `resume`, which belongs at `pc`, instead, until it is left.
+   *
+   * @returns how the run ended, if it did
+   */
+  execute(bytes: Uint8Array, resume?: Uint8Array): Stop | undefined;
 }
 
 /** A program placed in memory, ready to start. */
@@ -105,6 +127,6 @@ export interface LoadOptions {
 export interface Engine {
   readonly name: string;
   /** Of an engine that places machine code: what knows how to rewrite it. */
-  readonly text?: Pick<Backend, "arch" | "poke">;
+  readonly text?: Pick<Backend, "arch" | "poke" | "capabilities" | "disassemble">;
   load(program: VerifiedProgram, host: Host, options?: LoadOptions): Executable;
 }
