@@ -202,7 +202,7 @@ export class Kernel {
         retire: (retired) => this.#retire(retired),
       });
       undo.push(() => extended?.drop());
-      for (const map of maps) if (map instanceof ProgArrayMap) joinFor(map, resident, undo);
+      for (const map of maps) if (map instanceof ProgArrayMap) undo.push(map.join(resident));
       yield* settleAll(resident.pokes, undo);
       this.#programs++;
       return new LoadedProgram(this.#programSite(program.type), resident);
@@ -396,13 +396,6 @@ function progArrayAt(maps: readonly LiveMap[], index: number): ProgArrayMap {
   const map = maps[index];
   invariant(map instanceof ProgArrayMap, `a prog array as map ${index} of a direct tail call`);
   return map;
-}
-
-function joinFor(map: ProgArrayMap, resident: Resident, undo: (() => void)[]): void {
-  if (!map.join(resident)) return;
-  undo.push(() => {
-    map.owner = undefined;
-  });
 }
 
 /** Has prog arrays track a program's direct tail calls, then brings these to what the slots hold. */

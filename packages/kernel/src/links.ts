@@ -73,15 +73,14 @@ export function extend(extension: Resident, subprog: string | number): Extension
       { hint: "detach the other link first" },
     );
   }
-  const [membership] = target.memberships;
-  if (membership !== undefined) {
-    const [map, slots] = membership;
-    const [slot] = slots;
+  const { place } = target;
+  if (place !== undefined) {
+    const [map, slot] = place;
     const count = target.memberCount;
     throw new BpfError(
       "argument",
       `'${extension.name}' for ${subprogs[index].name} of '${target.name}' (EBUSY): the program is in ${count} slot${count === 1 ? "" : "s"} of prog arrays`,
-      { hint: cycle(target, subprogs[index].name, extension.name, map, slot!) },
+      { hint: cycle(target, subprogs[index].name, extension.name, map, slot) },
     );
   }
   return new ExtensionLink(target, index, extension);

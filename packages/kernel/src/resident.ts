@@ -22,6 +22,9 @@ export interface ResidentParts {
   readonly retire: (resident: Resident) => void;
 }
 
+/** A slot of a prog array. */
+export type Place = readonly [map: ProgArrayMap, slot: number];
+
 /** A loaded program. It stays until its last holder lets go: the user's handle, slots of prog arrays, links, and its extensions. */
 export class Resident {
   readonly id: number;
@@ -33,6 +36,8 @@ export class Resident {
   readonly pokes: PokeTable | undefined;
   /** Slots of prog arrays that hold it. */
   readonly memberships: Map<ProgArrayMap, Set<number>> = new Map<ProgArrayMap, Set<number>>();
+  /** Slots that it is being put into. */
+  readonly entering: Set<Place> = new Set();
   /** What the user holds, or held. */
   handle: object | undefined;
   /** Programs that replace subprograms of it. */
@@ -59,11 +64,18 @@ export class Resident {
     return this.verified.program.name;
   }
 
-  /** How many slots of prog arrays hold it. */
+  /** How many slots of prog arrays hold it, or are about to. */
   get memberCount(): number {
-    let count = 0;
+    let count = this.entering.size;
     for (const slots of this.memberships.values()) count += slots.size;
     return count;
+  }
+
+  /** One of those slots. */
+  get place(): Place | undefined {
+    for (const [map, [slot]] of this.memberships) return [map, slot!];
+    const [entering] = this.entering;
+    return entering;
   }
 
   /** Address of its object in guest memory, which is made when first asked for. @throws {BpfError} `limit` */

@@ -4,7 +4,7 @@ import type { ErrnoName } from "../errno.ts";
 import { u32 } from "../guest.ts";
 import { checkExtended } from "../links.ts";
 import { drain, Mutex, type Operation, one, surely } from "../operation.ts";
-import type { Resident } from "../resident.ts";
+import type { Place, Resident } from "../resident.ts";
 import { checkMove, type LivePoke, moveOrUndo, type PokeTable } from "../text/poke-table.ts";
 import { LiveMap, type MapEntry, type MapSite, type Visit } from "./map.ts";
 import { checkFits, ownerBy, type ProgArrayOwner } from "./prog-array-owner.ts";
@@ -16,6 +16,8 @@ export class ProgArrayMap extends LiveMap {
   /** Held while a slot, and the direct tail calls that follow it, change. */
   readonly mutex: Mutex;
   owner: ProgArrayOwner | undefined;
+  /** How many programs came to use it, or to be in it. */
+  #joined = 0;
   readonly #members = new Map<number, Resident>();
   readonly #tables = new Set<PokeTable>();
 
@@ -43,14 +45,18 @@ export class ProgArrayMap extends LiveMap {
     return this.#tables;
   }
 
-  /** Makes a program the owner where there is none yet, and tells whether it did. @throws {BpfError} `argument` (EINVAL) where it does not fit */
-  join(program: Resident): boolean {
-    if (this.owner !== undefined) {
-      checkFits(this.name, this.owner, program);
-      return false;
-    }
-    this.owner = ownerBy(program);
-    return true;
+  /**
+   * Lets a program use the array or be put into it: the first one becomes the owner. Gives what takes that back, for when it comes to nothing.
+   *
+   * @throws {BpfError} `argument` (EINVAL) where it does not fit
+   */
+  join(program: Resident): () => void {
+    if (this.owner === undefined) this.owner = ownerBy(program);
+    else checkFits(this.name, this.owner, program);
+    this.#joined++;
+    return () => {
+      if (--this.#joined === 0) this.owner = undefined;
+    };
   }
 
   /** From now on, changes change the direct tail calls in a table, as far as they are stable. */
@@ -75,12 +81,21 @@ export class ProgArrayMap extends LiveMap {
         hint: "a program that replaces a subprogram of another one cannot be tail-called",
       });
     }
-    const owned = next !== undefined && this.join(next);
+    const leave = next && this.join(next);
+    const place: Place = [this, index];
     try {
       if (next !== undefined) checkExtended(next, this, index);
-      return yield* this.#locked(() => this.#change(index, next));
+      // From here on it cannot be extended, nor go.
+      next?.entering.add(place);
+      next?.hold();
+      try {
+        return yield* this.#locked(() => this.#change(index, next));
+      } finally {
+        next?.entering.delete(place);
+        next?.drop();
+      }
     } catch (error) {
-      if (owned) this.owner = undefined;
+      leave?.();
       throw error;
     }
   }
@@ -188,19 +203,14 @@ export class ProgArrayMap extends LiveMap {
     if (previous === next) return previous !== undefined;
     const pokes = this.#following(index);
     checkMove(pokes, next?.landing);
-    next?.hold();
+    yield* this.#store(index, next?.object ?? 0n);
     try {
-      yield* this.#store(index, next?.object ?? 0n);
-      try {
-        yield* moveOrUndo(pokes, previous?.landing, next?.landing);
-      } catch (error) {
-        yield* surely(this.#store(index, previous?.object ?? 0n));
-        throw error;
-      }
+      yield* moveOrUndo(pokes, previous?.landing, next?.landing);
     } catch (error) {
-      next?.drop();
+      yield* surely(this.#store(index, previous?.object ?? 0n));
       throw error;
     }
+    next?.hold();
     if (next === undefined) this.#members.delete(index);
     else this.#members.set(index, next);
     this.#count(index, previous, next);

@@ -58,11 +58,18 @@ function poke(site: TextSite, from: SiteState, to: SiteState): PokePlan {
   };
 }
 
+const TEXT = {
+  arch: "none",
+  capabilities: { layout: {}, features: {}, tailCallSchemes: [] },
+  poke,
+  disassemble: () => [],
+};
+
 /** @param fail - called before a program is compiled; what it throws is a compiler that gives up */
 export function textEngine(fail: (name: string) => void = () => undefined): Engine {
   return {
     name: "text",
-    text: { arch: "none", poke },
+    text: TEXT,
     load(program, host, options) {
       fail(program.program.name);
       const inner = interpreter.load(program, host, options);

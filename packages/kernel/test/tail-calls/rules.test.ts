@@ -155,6 +155,27 @@ describe("extensions and prog arrays exclude each other", () => {
     expect(() => made.table.set(0, entry)).toThrow("EBUSY");
   });
 
+  test("B-8 extension loop: a program that is on its way into a slot cannot be extended, and cannot go", () => {
+    const made = world(interpreter);
+    const { kernel, load, table } = made;
+    const entry = load("entry", WITH_SUB, { maps: [] });
+    const ext = load("ext", RETURN, { type: "ext", maps: [] }, { target: entry });
+    const others = [load("other", RETURN, { maps: [] }), load("third", RETURN, { maps: [] })];
+    const [entering, failing] = [table.changing(0, entry), table.changing(1, others[0])];
+    failing.next();
+    entering.next();
+    expect(refusal(() => kernel.extend(ext, "sub"))).toContain("tail call table[0] → entry");
+    entry.release();
+    expect(() => failing.throw(new Error("no"))).toThrow("no");
+    expect(table.owner?.program).toBe("other"); // the other one is about to be a member, and fits
+    for (const _ of entering);
+    expect(table.get(0)).toBe(entry);
+    const again = table.changing(0);
+    again.next();
+    expect(() => again.throw(new Error("no"))).toThrow("no");
+    expect(table.owner?.program).toBe("other");
+  });
+
   test("B-10 membership count: a program in two tables is a member until it is in none", () => {
     const made = world(interpreter);
     const { kernel, load, table } = made;
