@@ -1,10 +1,21 @@
 // A program ready to run on what `--engine` asks for: one engine, or two in lockstep.
-import { BpfError, type Engine, interpreter, jit, type Trap, trust } from "@bpfkit/core";
+import {
+  BpfError,
+  type Engine,
+  type Executable,
+  interpreter,
+  jit,
+  type MapSpec,
+  type Trap,
+  trust,
+  type VerifiedProgram,
+} from "@bpfkit/core";
 import { Kernel, type LoadedProgram, Lockstep, type RunResult } from "@bpfkit/kernel";
 import type { ObjectProgram } from "@bpfkit/object";
 import { BACKENDS } from "./backends.ts";
 import { type SourceLine, sourceLineOf } from "./lines.ts";
 import type { MapElement } from "./map-file.ts";
+import type { Slot } from "./slots.ts";
 
 /** What `--engine` takes. */
 export const ENGINES: readonly string[] = ["interpreter", ...BACKENDS.map(({ arch }) => arch), "all"];
@@ -15,6 +26,8 @@ export interface SessionOptions {
   readonly engine: string;
   /** What the maps hold before the first run. */
   readonly maps?: ReadonlyMap<string, readonly MapElement[]>;
+  /** What prog arrays hold; the programs that can be reached are loaded, too. */
+  readonly slots?: readonly Slot[];
   readonly cpus?: number;
   readonly seed?: number;
   /** Most instructions of one run. */
@@ -57,8 +70,8 @@ export interface Session {
 
 /** Loads a program. @throws {BpfError} what trusting and loading it can throw */
 export function openSession(program: ObjectProgram, options: SessionOptions): Session {
-  const trusted = trust(program);
-  const setup = (kernel: Kernel): void => fillMaps(kernel, program, options.maps ?? new Map());
+  const reached = reachedFrom(program, options.slots ?? []);
+  const setup = (kernel: Kernel): void => fillMaps(kernel, reached.programs, options.maps ?? new Map());
   const common = {
     setup,
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
@@ -71,12 +84,12 @@ export function openSession(program: ObjectProgram, options: SessionOptions): Se
   if (options.engine === "all")
     return lockstepSession(
       new Lockstep({ ...common, engine: jit(BACKENDS[0]!), disassemble: BACKENDS[0]!.disassemble }),
-      trusted,
+      reached,
       limits,
     );
   const kernel = new Kernel({ ...common, engine: engineNamed(options.engine) });
   setup(kernel);
-  const loaded = kernel.load(trusted);
+  const loaded = loadAll(reached, kernel);
   const executed = [0];
   return {
     lanes: [{ name: options.engine, kernel, loaded }],
@@ -90,12 +103,8 @@ export function openSession(program: ObjectProgram, options: SessionOptions): Se
   };
 }
 
-function lockstepSession(
-  lockstep: Lockstep,
-  trusted: ReturnType<typeof trust>,
-  limits: { readonly budget?: number },
-): Session {
-  const program = lockstep.load(trusted);
+function lockstepSession(lockstep: Lockstep, reached: Reached, limits: { readonly budget?: number }): Session {
+  const program = loadAll(reached, lockstep);
   return {
     lanes: [
       { name: "interpreter", kernel: lockstep.reference, loaded: program.reference },
@@ -143,28 +152,68 @@ function engineNamed(name: string): Engine {
   return backend === undefined ? interpreter : jit(backend);
 }
 
-function fillMaps(kernel: Kernel, program: ObjectProgram, contents: ReadonlyMap<string, readonly MapElement[]>): void {
-  for (const spec of program.maps) kernel.createMap(spec);
+/** A program, those that its tail calls can lead to, and the slots that do it. */
+interface Reached {
+  /** The one that is started is the first. */
+  readonly programs: readonly ObjectProgram[];
+  readonly slots: readonly { readonly array: MapSpec; readonly slot: number; readonly program: ObjectProgram }[];
+}
+
+function reachedFrom(program: ObjectProgram, slots: readonly Slot[]): Reached {
+  const programs = new Set([program]);
+  const filled = new Map<string, Reached["slots"][number]>();
+  for (const { maps } of programs) {
+    for (const { map, slot, program: next } of slots) {
+      const array = maps.find(({ name }) => name === map);
+      if (array === undefined) continue;
+      programs.add(next);
+      filled.set(`${map}[${slot}]`, { array, slot, program: next });
+    }
+  }
+  return { programs: [...programs], slots: [...filled.values()] };
+}
+
+/** Loads the programs, fills the slots and gives the program that is started: in one kernel, or in two in lockstep. */
+function loadAll<P>(
+  { programs, slots }: Reached,
+  kernel: { load(verified: VerifiedProgram): P; progArray(spec: MapSpec): { set(slot: number, program: P): void } },
+): P {
+  const loaded = new Map(programs.map((program) => [program, kernel.load(trust(program))]));
+  for (const { array, slot, program } of slots) kernel.progArray(array).set(slot, loaded.get(program)!);
+  return loaded.get(programs[0]!)!;
+}
+
+function fillMaps(
+  kernel: Kernel,
+  programs: readonly ObjectProgram[],
+  contents: ReadonlyMap<string, readonly MapElement[]>,
+): void {
+  for (const spec of new Set(programs.flatMap(({ maps }) => maps))) kernel.createMap(spec);
   for (const [name, elements] of contents) {
     const map = kernel.map(name);
     for (const { key, value } of elements) map.update(key, value);
   }
 }
 
-/** The slot of the BPF instruction that a trap of a lane happened in; undefined where it is in none. */
-export function slotOf({ loaded: { executable } }: Lane, { pc }: Trap): number | undefined {
-  const { image, imageAddress } = executable;
+/** The slot of the BPF instruction that a trap happened in; undefined where it is in none. */
+function slotOf({ image, imageAddress }: Executable, { pc }: Trap): number | undefined {
   if (image === undefined || imageAddress === undefined) return Number(pc);
   const offset = Number(pc - imageAddress);
   const slot = image.boundaries.findIndex((start, i) => start <= offset && offset < image.ends[i]!);
   return slot < 0 ? undefined : slot;
 }
 
-/** A trap in words: `insn 12: prog.c:30: load of 4 bytes at 0x…: 8 bytes past the end of …`. */
-export function describeTrap(lane: Lane, trap: Trap): string {
-  const slot = slotOf(lane, trap);
-  const line: SourceLine | undefined = slot === undefined ? undefined : sourceLineOf(lane.loaded.program.program, slot);
+/** The trap that a run of `started` ended with, in words: `insn 12: prog.c:30: load of 4 bytes at 0x…: 8 bytes past the end of …`. */
+export function describeTrap(
+  { executable }: Pick<RunResult, "executable">,
+  trap: Trap,
+  started: LoadedProgram,
+): string {
+  const { program } = executable.program;
+  const other = executable === started.executable ? "" : `${program.name}: `;
+  const slot = slotOf(executable, trap);
+  const line: SourceLine | undefined = slot === undefined ? undefined : sourceLineOf(program, slot);
   const place = `${slot === undefined ? "" : `insn ${slot}: `}${line === undefined ? "" : `${line.file}:${line.line}: `}`;
   const access = trap.address === undefined ? "" : ` of ${trap.size ?? 0} bytes at 0x${trap.address.toString(16)}`;
-  return `${place}${trap.cause}${access}${trap.detail === undefined ? "" : `: ${trap.detail}`}`;
+  return `${other}${place}${trap.cause}${access}${trap.detail === undefined ? "" : `: ${trap.detail}`}`;
 }

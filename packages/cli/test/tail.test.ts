@@ -81,3 +81,16 @@ test.each([
   const { err, code } = bpfkit(["tail", "slots.o", ...words], FILES);
   expect([code, err]).toEqual([2, `bpfkit: ${message}\n`]);
 });
+
+test.each(["interpreter", "x86-64", "arm64", "riscv64", "all"])("run follows tail calls on %s", (engine) => {
+  const ctx = (slot: number): Uint8Array => Uint8Array.of(slot, 0, 0, 0);
+  const run = (slot: number, ...more: string[]): unknown => {
+    const words = ["run", "slots.o", "dispatch", "--ctx", "ctx", "--engine", engine, "-j", ...more];
+    const { out, code } = bpfkit(words, { ...FILES, ctx: ctx(slot) });
+    expect(code).toBe(0);
+    const { engines } = JSON.parse(out);
+    return engines.at(-1).result.returnValue;
+  };
+  expect([0, 1, 2, 3, 4].map((slot) => run(slot))).toEqual([4, 0, 0, 6, 0]);
+  expect(run(1, "--set", "table[1]=ipv6")).toBe(6);
+});

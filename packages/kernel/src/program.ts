@@ -30,6 +30,8 @@ export interface RunOptions {
 /** How a run ended, and what it left. */
 export interface RunResult {
   readonly stop: Stop;
+  /** The program that it ended in: the one that was started, or one that it tail-called. */
+  readonly executable: Executable;
   /** r0 as the kernel reports it, 32 bits; undefined when the program did not return. */
   readonly returnValue: number | undefined;
   /** The packet, behind its metadata where there is any. */
@@ -111,18 +113,20 @@ export class LoadedProgram {
     const start = clock.now;
     let executed = 0;
     let stop: Stop = { kind: "budget" };
+    let { executable } = this;
     let runs = 0;
     do {
       const run = new ProgramRun(this.#site, this.executable, context, cpu);
       try {
         stop = run.run(budget - executed);
+        executable = run.executable;
         executed += run.executed;
       } finally {
         run[Symbol.dispose]();
       }
       runs++;
     } while (runs < repeat && stop.kind === "returned");
-    return resultOf(context, stop, executed, (clock.now - start) / BigInt(runs));
+    return resultOf(context, executable, stop, executed, (clock.now - start) / BigInt(runs));
   }
 
   /**
@@ -230,7 +234,7 @@ export class ProgramRun implements Execution {
 
   /** What the run has left so far, or in the end. */
   get result(): RunResult {
-    return resultOf(this.#context, this.#stop, this.executed, this.#site.clock.now - this.#started);
+    return resultOf(this.#context, this.executable, this.#stop, this.executed, this.#site.clock.now - this.#started);
   }
 
   /** Ends the run where it is, if it has not ended: the CPU is free again, and what the run held is given back. */
@@ -254,9 +258,10 @@ function described(stop: Stop, context: Context): Stop {
   return detail === undefined ? stop : { ...stop, detail };
 }
 
-function resultOf(context: Context, stop: Stop, executed: number, duration: bigint): RunResult {
+function resultOf(context: Context, executable: Executable, stop: Stop, executed: number, duration: bigint): RunResult {
   return {
     stop,
+    executable,
     returnValue: stop.kind === "returned" ? Number(BigInt.asUintN(32, stop.value)) : undefined,
     dataOut: context.dataOut(),
     contextOut: context.contextOut(),

@@ -43,7 +43,7 @@ export const plugin: Command = {
       return EXIT.OK;
     }
     if (stop.kind === "budget") throw new BpfError("limit", `still running after ${BUDGET} instructions`);
-    io.err(`bpfkit: ${describeTrap({ name, kernel, loaded }, stop)}\n`);
+    io.err(`bpfkit: ${describeTrap(execution, stop, loaded)}\n`);
     return EXIT.NEGATIVE;
   },
 };

@@ -9,6 +9,7 @@ import { chooseProgram, openObject } from "../object-file.ts";
 import { about, EXIT, grouped, hexBytes, Progress, printJson, readInput, table } from "../output.ts";
 import { ETHERNET, openCapture } from "../pcap.ts";
 import { describeTrap, ENGINES, openSession, type Session } from "../session.ts";
+import { SET_OPTION, slotsOf } from "../slots.ts";
 import { outcomeOf, REFUSED, Tally } from "../tally.ts";
 
 /** Elements of each map that are printed. */
@@ -23,6 +24,7 @@ export const run: Command = {
     pcap: { value: "FILE", help: "a classic packet capture; each packet is a run" },
     data: { value: "FILE", help: "one packet" },
     ctx: { value: "FILE", help: "a context as user space passes it" },
+    set: SET_OPTION,
     maps: { value: "FILE", help: 'what maps hold at first, JSON: {"MAP": [{"key": "HEX", "value": "HEX"}]}' },
     engine: { value: "ENGINE", help: `${ENGINES.join(", ")} (in lockstep); interpreter unless told` },
     repeat: { value: "N", help: "runs of each input in a row; the packet is not put back between them" },
@@ -50,6 +52,7 @@ export const run: Command = {
         engine,
         repeat,
         maps: readMaps(io, args),
+        slots: slotsOf(object, args),
         cpus: args.number("cpus", 1, { min: 1, max: 1024 }),
         seed: args.number("seed", 0, { max: 0xffff_ffff }),
         ...(args.has("budget") ? { budget: args.number("budget", 0, { min: 1 }) } : {}),
@@ -156,7 +159,7 @@ class Collector {
       const result = results?.[i];
       this.#tally.add(i, result === undefined ? REFUSED : outcomeOf(result));
       if (result?.stop.kind === "trap")
-        this.#note("trap", EXIT.NEGATIVE, `${where}trap: ${describeTrap(lane, result.stop)}`);
+        this.#note("trap", EXIT.NEGATIVE, `${where}trap: ${describeTrap(result, result.stop, lane.loaded)}`);
       if (result?.stop.kind === "budget")
         this.#note("budget", EXIT.LIMIT, `${where}still running after ${result.executed} instructions`);
     }
