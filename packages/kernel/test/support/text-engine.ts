@@ -58,9 +58,9 @@ function poke(site: TextSite, from: SiteState, to: SiteState): PokePlan {
   };
 }
 
-const TEXT = {
+const TEXT: NonNullable<Engine["text"]> = {
   arch: "none",
-  capabilities: { layout: {}, features: {}, tailCallSchemes: [] },
+  capabilities: { layout: {}, features: {}, tailCallSchemes: [], fetchUnit: 1 },
   poke,
   disassemble: () => [],
 };
