@@ -30,7 +30,10 @@ export const plugin: Command = {
     const memory = bytes("memory", args.operands[0] ?? "");
     const program = programOf(bytes("the program", text));
     const kernel = new Kernel({ engine: backend === undefined ? interpreter : jit(backend) });
-    const loaded = kernel.load(trust(program));
+    const trusted = trust(program);
+    if (trusted.structure.subprogs.some(({ hasTailCall }) => hasTailCall))
+      throw new BpfError("unsupported", "a tail call", { expected: "a program without maps" });
+    const loaded = kernel.load(trusted);
     const room = memory.length === 0 ? undefined : kernel.memory.allocate("data", memory.length, "memory");
     if (room !== undefined) kernel.memory.write(room.address, memory);
     const execution = loaded.executable.start({
