@@ -56,19 +56,25 @@ export {
   type CheckOptions,
   formatSchedule,
   historiesOf,
-  scheduleWord,
   type Violation,
 } from "./poke/check.ts";
-export {
-  type Found,
-  type Move,
-  type Outcome,
-  type Reader,
-  type ScheduleStep,
-  type Search,
-  search,
-} from "./poke/explore.ts";
+export { type Found, type ScheduleStep, type Search, search } from "./poke/explore.ts";
+export type { ExecutedLine, Extent, Granularity, MachineReader, MachineScene } from "./poke/machine-reader.ts";
 export { modelReader, modelTrace } from "./poke/model.ts";
+export { POKE_MUTANTS, POKE_RULES, type PokeMutant, type PokeRules } from "./poke/mutants.ts";
 export { checkPlans, type PlanFailure, type PlanReport } from "./poke/plans.ts";
-export { machineSearch, type PokeSubject } from "./poke/scene.ts";
-export type { Callee, Trace, TraceStep } from "./poke/trace.ts";
+export {
+  formatPlayed,
+  formatReplay,
+  parseReplay,
+  type PlannedMove,
+  play,
+  type Played,
+  type PlayedMove,
+  type Replay,
+  scheduleWord,
+  sizeOf,
+} from "./poke/replay.ts";
+export type { Move, Outcome, Reader, Scenario } from "./poke/rules.ts";
+export { type MachineScenario, machineSearch, type PokeSubject } from "./poke/scene.ts";
+export type { Callee, Site, Timeline, Trace, TraceStep } from "./poke/trace.ts";

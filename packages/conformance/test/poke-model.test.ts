@@ -1,26 +1,20 @@
 import { POKE_PROTOCOLS, type PokeProtocol } from "@bpfkit/kernel";
 import { describe, expect, test } from "vitest";
-import { type Checked, checkHistories, formatSchedule, scheduleWord } from "../src/poke/check.ts";
+import { type Checked, checkHistories, formatSchedule } from "../src/poke/check.ts";
 import type { Search } from "../src/poke/explore.ts";
 import { modelReader, modelTrace } from "../src/poke/model.ts";
+import { POKE_MUTANTS, POKE_RULES } from "../src/poke/mutants.ts";
+import { scheduleWord } from "../src/poke/replay.ts";
 
-const { landed, "cover-letter": coverLetter, "ignore-old": ignoreOld } = POKE_PROTOCOLS;
+const { landed, "ignore-old": ignoreOld } = POKE_PROTOCOLS;
 
 /** Checks a protocol on the model. */
 function check(protocol: PokeProtocol, length: number, readers = 2, more: Partial<Search> = {}): Checked {
   return checkHistories({ length, readers }, (history, count) => {
     const trace = modelTrace(protocol, history);
-    return { trace, readers: Array.from({ length: count }, () => modelReader(trace)), ...more };
+    const reader = modelReader(trace);
+    return { trace, readers: Array.from({ length: count }, () => reader), ...more };
   });
-}
-
-/** The landed protocol with other moves where a slot is filled, or emptied. */
-function changed(change: { fill?: PokeProtocol["moves"]; empty?: PokeProtocol["moves"] }): PokeProtocol {
-  return {
-    ...landed,
-    moves: (from, to) =>
-      (to && !from && change.fill?.(from, to)) || (from && !to && change.empty?.(from, to)) || landed.moves(from, to),
-  };
 }
 
 describe("the model of the two sites", () => {
@@ -39,23 +33,19 @@ describe("the model of the two sites", () => {
     expect(check(ignoreOld, 4).violation).toBeUndefined();
   });
 
-  test.each<[string, PokeProtocol, Partial<Search>, string, RegExp]>([
-    ["C-2 no wait", changed({ empty: (...a) => landed.moves(...a).filter((move) => move !== "wait") }), {}, "f none", /finds nothing/],
-    ["C-3 bypass first", changed({ fill: (...a) => landed.moves(...a).toReversed() }), {}, "f", /finds nothing/],
-    ["C-4 target first on remove", changed({ empty: (...a) => landed.moves(...a).toReversed() }), {}, "f none", /finds nothing/],
-    ["C-5 wrong grace period", landed, { covered: false }, "f none", /finds nothing/],
-    ["C-6 early free", landed, { graceBeforeFree: false }, "f g", /runs f, which is freed/],
-    ["C-7 stale compare", coverLetter, {}, "f none f", /EBUSY/],
-  ])("%s is found with its shortest history", (_, protocol, more, history, what) => {
-    const { violation } = check(protocol, 4, 2, more);
-    expect(violation!.history.join(" ")).toBe(history);
-    expect(violation!.what).toMatch(what);
-  }); // biome-ignore format: a table
+  const WHAT: Readonly<Record<string, RegExp>> = { "early-free": /runs f, which is freed/, "stale-compare": /EBUSY/ };
+  test.each(POKE_MUTANTS.map((mutant) => [`${mutant.scenario} ${mutant.name}`, mutant] as const))(
+    "%s is found with its shortest history",
+    (_, { name, protocol, history, covered = true, graceBeforeFree = true }) => {
+      const { violation } = check(protocol, 4, 2, { covered, graceBeforeFree });
+      expect(violation!.history).toEqual(history);
+      expect(violation!.what).toMatch(WHAT[name] ?? /finds nothing/);
+    },
+  );
 
   test("a violation is shown as a schedule, and as a word", () => {
-    const bypassFirst = changed({ fill: (...a) => landed.moves(...a).toReversed() });
-    const { violation } = check(bypassFirst, 1, 1);
-    expect(scheduleWord(violation!.schedule)).toBe("u u 0 0 0");
+    const { violation } = check(POKE_RULES.get("bypass-first")!.protocol, 1, 1);
+    expect(scheduleWord(violation!.schedule)).toBe("u2.0.0.0");
     expect(`\n${formatSchedule(violation!, 1)}\n`).toMatchInlineSnapshot(`
       "
       | updater                       | cpu 0                                  |

@@ -1,59 +1,86 @@
 import { arm64 } from "@bpfkit/arm64";
 import {
+  type Callee,
   type Checked,
   checkHistories,
   formatSchedule,
+  historiesOf,
   machineSearch,
+  POKE_MUTANTS,
+  POKE_RULES,
   type PokeSubject,
-  type Search,
+  search,
 } from "@bpfkit/conformance";
-import { POKE_PROTOCOLS, type PokeProtocol } from "@bpfkit/kernel";
 import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
 import { describe, expect, test } from "vitest";
 
-const { landed, "cover-letter": coverLetter, "ignore-old": ignoreOld } = POKE_PROTOCOLS;
+const BACKENDS = [x86_64, arm64, riscv64];
 
-function check(subject: PokeSubject, length: number, readers = 2, more: Partial<Search> = {}): Checked {
+/** Checks machine code under the rules of a name. */
+function check(subject: PokeSubject, rules: string, length: number, readers = 2): Checked {
+  const { name: _, ...given } = POKE_RULES.get(rules)!;
   return checkHistories({ length, readers }, (history, count) => ({
-    ...machineSearch(subject, history, count),
-    ...more,
+    ...machineSearch({ ...given, ...subject }, history, count),
+    ...given,
   }));
 }
 
-/** The landed protocol with other moves where a slot is filled, or emptied. */
-function changed(change: { fill?: PokeProtocol["moves"]; empty?: PokeProtocol["moves"] }): PokeProtocol {
-  return {
-    ...landed,
-    moves: (from, to) =>
-      (to && !from && change.fill?.(from, to)) || (from && !to && change.empty?.(from, to)) || landed.moves(from, to),
-  };
+describe.each(BACKENDS)("direct tail calls of $arch, rewritten while CPUs run them", (backend) => {
+  test.each(["landed", "ignore-old"])("have no violation under '%s'", (rules) => {
+    const { violation, histories, states } = check({ backend }, rules, 3);
+    expect(violation && formatSchedule(violation, 2)).toBeUndefined();
+    expect(histories).toBe(3 + 9 + 27);
+    expect(states).toBeGreaterThan(100_000);
+  });
+
+  test("have none with 3 readers, nor where a program has two of them and one wait serves both", () => {
+    expect(check({ backend }, "landed", 1, 3).violation).toBeUndefined();
+    const { violation } = check({ backend, tailCalls: 2 }, "landed", 2);
+    expect(violation && formatSchedule(violation, 2)).toBeUndefined();
+    expect(check({ backend, tailCalls: 2 }, "no-wait", 2).violation?.history).toEqual(["f", "none"]);
+  });
+
+  test.each(POKE_MUTANTS.map((mutant) => [`${mutant.scenario} ${mutant.name}`, mutant] as const))(
+    "%s is found with its shortest history",
+    (_, { name, history }) => {
+      const { violation } = check({ backend }, name, 3);
+      expect(violation?.history).toEqual(history);
+      if (name === "early-free") expect(violation!.what).toBe("runs f, which is freed");
+      if (name === "stale-compare") expect(violation!.what).toMatch(/EBUSY/);
+    },
+  );
+});
+
+/** All pairs of steps made and what a run ended with, over all histories of a length, and the first history that goes wrong. */
+function endsOf(subject: PokeSubject, rules: string, length: number, readers: number) {
+  const { name: _, ...given } = POKE_RULES.get(rules)!;
+  const ends: Record<string, readonly string[]> = {};
+  let wrong: readonly Callee[] | undefined;
+  let states = 0;
+  for (let n = 1; n <= length; n++) {
+    for (const history of historiesOf(n)) {
+      const scenario = machineSearch({ ...given, ...subject }, history, readers);
+      const found = search({ ...scenario, ...given, passes: 1, beyondViolations: true });
+      ends[history.join()] = [...found.ends].sort();
+      if (found.violation !== undefined) wrong ??= history;
+      states += found.states;
+    }
+  }
+  return { states, outcome: { ends, wrong } };
 }
 
-describe.each([x86_64, arm64, riscv64])("direct tail calls of $arch, rewritten while CPUs run them", (backend) => {
-  test("have no violation under the landed protocol, nor where the target is never emptied", () => {
-    for (const protocol of [landed, ignoreOld]) {
-      const { violation, histories } = check({ backend, protocol }, 2);
-      expect(violation && formatSchedule(violation, 2)).toBeUndefined();
-      expect(histories).toBe(12);
-    }
-  });
-
-  test("have none where readers stop in front of every instruction, either", () => {
-    const { violation } = check({ backend, granularity: "instruction" }, 2, 1);
-    expect(violation && formatSchedule(violation, 1)).toBeUndefined();
-  });
-
-  test.each<[string, PokeProtocol, Partial<Search>, string, RegExp]>([
-    ["C-2 no wait", changed({ empty: (...a) => landed.moves(...a).filter((move) => move !== "wait") }), {}, "f none", /./],
-    ["C-3 bypass first", changed({ fill: (...a) => landed.moves(...a).toReversed() }), {}, "f", /./],
-    ["C-4 target first on remove", changed({ empty: (...a) => landed.moves(...a).toReversed() }), {}, "f none", /./],
-    ["C-5 wrong grace period", landed, { covered: false }, "f none", /./],
-    ["C-6 early free", landed, { graceBeforeFree: false }, "f g", /runs f, which is freed/],
-    ["C-7 stale compare", coverLetter, {}, "f none f", /EBUSY/],
-  ])("%s is found with its shortest history", (_, protocol, more, history, what) => {
-    const { violation } = check({ backend, protocol }, 3, 2, more);
-    expect(violation?.history.join(" ")).toBe(history);
-    expect(violation!.what).toMatch(what);
-  }); // biome-ignore format: a table
+describe.each(BACKENDS)("$arch: stopping only where code is rewritten, or in front of every instruction", (backend) => {
+  test.each([...POKE_RULES.keys()])(
+    "is the same under '%s': verdict, shortest history, and all ends of runs",
+    (rules) => {
+      const length = ["cover-letter", "stale-compare"].includes(rules) ? 3 : 2;
+      for (const readers of length === 2 ? [1, 2] : [1]) {
+        const site = endsOf({ backend }, rules, length, readers);
+        const instruction = endsOf({ backend, granularity: "instruction" }, rules, length, readers);
+        expect(site.outcome).toEqual(instruction.outcome);
+        expect(instruction.states).toBeGreaterThan(2 * site.states);
+      }
+    },
+  );
 });

@@ -1,6 +1,7 @@
 // All histories of updates up to a length, each searched in full: the first violation of the shortest history, or none.
 import { type Found, type ScheduleStep, type Search, search } from "./explore.ts";
-import type { Callee, Trace } from "./trace.ts";
+import { scheduleTable } from "./replay.ts";
+import type { Callee } from "./trace.ts";
 
 /** What a check takes. */
 export interface CheckOptions {
@@ -15,6 +16,8 @@ export interface CheckOptions {
 export interface Checked {
   readonly histories: number;
   readonly states: number;
+  /** Bytes of the largest search's tables. */
+  readonly bytes: number;
   readonly violation: Violation | undefined;
 }
 
@@ -40,38 +43,34 @@ export function* historiesOf(length: number): Iterable<readonly Callee[]> {
  * Searches every history of 1 to `length` updates, shorter ones first. Stops at the first violation.
  *
  * @param searchOf - what to search for a history, its readers and passes left out
+ * @param progress - told the share of histories that are done
  */
 export function checkHistories(
   { length, readers, passes = 2 }: CheckOptions,
   searchOf: (history: readonly Callee[], readers: number) => Omit<Search, "passes">,
+  progress?: (share: number) => void,
 ): Checked {
-  let histories = 0;
-  let states = 0;
+  let [histories, states, bytes] = [0, 0, 0];
+  let all = 0;
+  for (let n = 1; n <= length; n++) all += CALLEES.length ** n;
   for (let n = 1; n <= length; n++) {
     for (const history of historiesOf(n)) {
       const found: Found = search({ ...searchOf(history, readers), passes });
       histories++;
       states += found.states;
-      if (found.violation !== undefined) return { histories, states, violation: { history, ...found.violation } };
+      bytes = Math.max(bytes, found.bytes);
+      if (found.violation !== undefined)
+        return { histories, states, bytes, violation: { history, ...found.violation } };
+      progress?.(histories / all);
     }
   }
-  return { histories, states, violation: undefined };
+  return { histories, states, bytes, violation: undefined };
 }
 
 /** A schedule as text, one column a reader and one for the updater. */
 export function formatSchedule({ schedule }: Violation, readers: number): string {
-  const heads = ["updater", ...Array.from({ length: readers }, (_, i) => `cpu ${i}`)];
-  const rows = schedule.map(({ who, what }) => heads.map((_, column) => (column === who + 1 ? what : "")));
-  const widths = heads.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]!.length)));
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`;
-  return [line(heads), `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`, ...rows.map(line)].join("\n");
+  return scheduleTable(
+    schedule.map(({ who, what }) => ({ who, text: what })),
+    readers,
+  );
 }
-
-/** A schedule as a word: who moves, and which of its moves where there are several. `u` is the updater. */
-export function scheduleWord(schedule: readonly ScheduleStep[]): string {
-  return schedule.map(({ who, choice }) => (who < 0 ? "u" : `${who}${choice === 0 ? "" : `:${choice}`}`)).join(" ");
-}
-
-/** The steps of a history. */
-export type { Trace };

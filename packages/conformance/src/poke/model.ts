@@ -1,6 +1,6 @@
 // The two-site protocol as a model: sites that change in one go, and readers that only look at them.
 import type { PokeProtocol } from "@bpfkit/kernel";
-import type { Move, Reader } from "./explore.ts";
+import type { Move, Reader } from "./rules.ts";
 import type { Callee, Trace, TraceStep } from "./trace.ts";
 
 /** What a site of the model holds, as one byte: the bypass 0 (skip) or 1 (pass), the target 0 (nothing), 1 (f) or 2 (g). */

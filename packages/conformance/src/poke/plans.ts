@@ -12,7 +12,8 @@ import {
   type SiteState,
   trust,
 } from "@bpfkit/core";
-import { type Found, type Move, type Outcome, type Reader, search } from "./explore.ts";
+import { type Found, search } from "./explore.ts";
+import type { Move, Outcome, Reader } from "./rules.ts";
 import { Timeline, type Trace, type TraceStep } from "./trace.ts";
 
 /** A plan that lets something else happen. */

@@ -11,8 +11,8 @@ import {
   trust,
 } from "@bpfkit/core";
 import { Kernel, type LoadedProgram, type Operation, type PokeProtocol } from "@bpfkit/kernel";
-import type { Search } from "./explore.ts";
-import { MachineReader } from "./machine-reader.ts";
+import { type Extent, type Granularity, MachineReader } from "./machine-reader.ts";
+import type { Scenario } from "./rules.ts";
 import { type Callee, type Site, Timeline, type Trace, type TraceStep } from "./trace.ts";
 
 /** What is searched on an architecture. */
@@ -22,7 +22,9 @@ export interface PokeSubject {
   readonly protocol?: PokeProtocol;
   readonly options?: CompileOptions;
   /** See `MachineScene.granularity`; `site` unless told. */
-  readonly granularity?: "site" | "instruction";
+  readonly granularity?: Granularity;
+  /** Direct tail calls through the slot, one after the other in the program; 1 unless told. */
+  readonly tailCalls?: number;
   /** Changes the steps of a history, for what is to be found wrong. */
   readonly spoil?: (steps: readonly TraceStep[]) => readonly TraceStep[];
 }
@@ -30,44 +32,55 @@ export interface PokeSubject {
 const TABLE: MapSpec = { name: "table", type: MAP_TYPES.prog_array, keySize: 4, valueSize: 4, maxEntries: 1, flags: 0 };
 
 /** Keeps its context and a number in registers that it has to give back, so that a frame left twice, or not at all, shows. */
-const MAIN = `
+const mainOf = (tailCalls: number): string => `
   r6 = r1
   r7 = 7
   *(u64 *)(r10 - 8) = r7
-  r2 = map[table]
-  r3 = 0
-  call bpf_tail_call
+${"  r1 = r6\n  r2 = map[table]\n  r3 = 0\n  call bpf_tail_call\n".repeat(tailCalls)}
   r0 = *(u64 *)(r10 - 8)
   r0 += r7
   r0 += 86
   exit`;
 const RESULTS: Readonly<Record<Callee, bigint>> = { none: 100n, f: 1n, g: 2n };
 const CALLEES = { f: "r8 = 3\nr0 = 1\nexit", g: "r0 = 2\nexit" };
-const STACK = 512;
+const STACK = 256;
+/** Small, since each history has a kernel of its own. */
+const SIZES = { text: 1 << 18, stack: 1 << 17, data: 1 << 18 };
 
-/** The steps of a history on the machine, and readers for them. */
-export function machineSearch(
-  subject: PokeSubject,
-  history: readonly Callee[],
-  readers: number,
-): Omit<Search, "passes"> {
-  const { backend, protocol, options = {}, granularity = "site", spoil = (steps) => steps } = subject;
+/** Machine code under a history. All readers are one object. */
+export interface MachineScenario extends Omit<Scenario, "passes"> {
+  readonly readers: readonly MachineReader[];
+  /** An address of code in words. */
+  readonly nameOf: (address: bigint) => string;
+}
+
+/**
+ * The steps of a history on the machine, and readers for them. The steps are those of the kernel's own operation on the prog array; its
+ * mutex and the slot that direct tail calls do not look at are left out.
+ */
+export function machineSearch(subject: PokeSubject, history: readonly Callee[], readers: number): MachineScenario {
+  const { backend, protocol, options = {}, granularity = "site", tailCalls = 1, spoil = (steps) => steps } = subject;
   const kernel = new Kernel({
     engine: jit(backend, { ...options, layout: { ...options.layout, directTailCalls: true } }),
     ...(protocol === undefined ? {} : { pokeProtocol: protocol }),
+    memory: { sizes: SIZES },
   });
   const load = (source: string): LoadedProgram => kernel.load(trust(assemble(source, { type: "xdp", maps: [TABLE] })));
-  const main = load(MAIN);
+  const main = load(mainOf(tailCalls));
   const programs = { f: load(CALLEES.f), g: load(CALLEES.g) };
   const { image, imageAddress } = main.executable;
-  const [poke] = image!.pokes;
-  if (poke === undefined || imageAddress === undefined)
-    throw new BpfError("unsupported", `direct tail calls on ${backend.arch}`, { expected: "an image with one" });
+  if (imageAddress === undefined || image!.pokes.length !== tailCalls)
+    throw new BpfError("unsupported", `direct tail calls on ${backend.arch}`, {
+      expected: `an image with ${tailCalls}`,
+    });
   const { memory } = kernel;
-  const sites: Site[] = (["bypass", "target"] as const).map((name) => {
-    const address = imageAddress + BigInt(poke[name].offset);
-    return { name, address, bytes: memory.view(address, poke[name].size).slice() };
-  });
+  const sites: Site[] = image!.pokes.flatMap((poke, i) =>
+    (["bypass", "target"] as const).map((kind) => {
+      const address = imageAddress + BigInt(poke[kind].offset);
+      const name = tailCalls === 1 ? kind : `${kind} ${i}`;
+      return { name, address, bytes: memory.view(address, poke[kind].size).slice() };
+    }),
+  );
 
   const table = kernel.progArray("table");
   const steps: TraceStep[] = [];
@@ -107,7 +120,7 @@ export function machineSearch(
   const spoiled = spoil(steps);
   const trace: Trace = { history, steps: spoiled, traps: trapsOf(spoiled, steps, plans) };
   const timeline = new Timeline(sites, backend.capabilities.fetchUnit, spoiled);
-  const extentOf = ({ executable }: LoadedProgram): { start: bigint; end: bigint } => {
+  const extentOf = ({ executable }: LoadedProgram): Extent => {
     const start = executable.imageAddress!;
     return { start, end: start + BigInt(executable.image!.code.length) };
   };
@@ -119,18 +132,26 @@ export function machineSearch(
       return { start: landing, end: landing + 1n };
     }),
   ];
+  const extents: readonly (readonly [string, Extent])[] = [["main", extentOf(main)], ...Object.entries(callees)];
+  const nameOf = (address: bigint): string => {
+    const site = timeline.siteAt(address);
+    const [name, start] =
+      site >= 0
+        ? [sites[site]!.name, sites[site]!.address]
+        : (extents
+            .filter(([, extent]) => address >= extent.start && address < extent.end)
+            .map(([owner, extent]) => [owner, extent.start] as const)[0] ?? ["", 0n]);
+    const offset = address - start;
+    return name === "" || offset > 0n ? `${name}${name === "" ? "0x" : "+0x"}${offset.toString(16)}` : name;
+  };
   const context = memory.allocate("data", 64, "context").address;
   const returnAddress = memory.allocate("host", 16, "return address of readers", 8).address;
-  return {
-    trace,
-    readers: Array.from({ length: readers }, (_, reader) => {
-      const { address } = memory.allocate("stack", STACK, `stack of reader ${reader}`);
-      const stack = { low: address, high: address + BigInt(STACK) };
-      const entry = imageAddress + BigInt(image!.subprogs[0]!.start);
-      const scene = { backend, memory, entry, context, stack, returnAddress, callees, results: RESULTS };
-      return new MachineReader({ ...scene, trace, timeline, granularity }, stops);
-    }),
-  };
+  const { address } = memory.allocate("stack", STACK, "stack of a reader");
+  const stack = { low: address, high: address + BigInt(STACK) };
+  const entry = imageAddress + BigInt(image!.subprogs[0]!.start);
+  const scene = { backend, memory, entry, context, stack, returnAddress, callees, results: RESULTS };
+  const reader = new MachineReader({ ...scene, trace, timeline, granularity, nameOf }, stops);
+  return { trace, readers: Array.from({ length: readers }, () => reader), nameOf };
 }
 
 function isIn(address: bigint, start: bigint, size: number): boolean {
