@@ -1,5 +1,6 @@
 // The judge: runs the corpus and generated programs on an engine, and reports.
 import { type Backend, type CompileOptions, type Engine, jit, trust } from "@bpfkit/core";
+import { TreeJudge, treeText } from "./call-tree-judge.ts";
 import { type ConformanceCase, formatCase } from "./case.ts";
 import { corpus } from "./corpus.ts";
 import { generateProgram } from "./generate.ts";
@@ -24,6 +25,8 @@ export interface ConformanceOptions {
   readonly inputs?: number;
   /** About how many instructions each of them has; some dozens unless told. */
   readonly size?: number;
+  /** Random call trees in lockstep; 12 unless told, and none where no programs are asked for. */
+  readonly trees?: number;
   /** Cases in place of the corpus. */
   readonly cases?: readonly ConformanceCase[];
   /** Failures that are looked into and reported; 5 unless told. */
@@ -60,6 +63,7 @@ class Judge {
   readonly #failures: ConformanceFailure[] = [];
   readonly #groups = new Map<Group, { cases: number; failed: number }>();
   readonly #lockstep = { programs: 0, instructions: 0, boundaries: 0, failed: 0 };
+  readonly #callTrees = { trees: 0, boundaries: 0, failed: 0 };
   #failed = 0;
   #companion: Companion | undefined;
 
@@ -73,14 +77,16 @@ class Judge {
       shard = { index: 0, count: 1 },
       seed = 1,
       programs = 200,
+      trees = programs === 0 ? 0 : 12,
       cases = corpus(),
       groups,
       progress,
     } = this.#options;
     const wanted = cases.filter(({ group }, i) => i % shard.count === shard.index && (groups?.includes(group) ?? true));
-    const total = wanted.length + programs;
+    const total = wanted.length + programs + trees;
     this.#runCases(wanted, (done) => progress?.(done / total));
     this.#runPrograms(seed, programs, shard, (done) => progress?.((wanted.length + done) / total));
+    this.#runTrees(seed, trees, shard, (done) => progress?.((wanted.length + programs + done) / total));
     const subject = this.#subject;
     return {
       engine: "arch" in subject ? subject.arch : subject.name,
@@ -90,6 +96,7 @@ class Judge {
         GROUPS.flatMap((group) => (this.#groups.has(group) ? [[group, this.#groups.get(group)!]] : [])),
       ),
       lockstep: this.#lockstep,
+      callTrees: this.#callTrees,
       failures: this.#failures,
     };
   }
@@ -175,6 +182,28 @@ class Judge {
       }
     }
     this.#count(companion);
+  }
+
+  #runTrees(
+    seed: number,
+    count: number,
+    { index, count: shards }: { readonly index: number; readonly count: number },
+    progress: (done: number) => void,
+  ): void {
+    const judge = new TreeJudge(this.#subject, this.#options.compile);
+    const totals = this.#callTrees;
+    for (let i = index; i < count && !this.#isDone; i += shards) {
+      if (i % 16 === 0) progress(i);
+      const failure = judge.check(seed + i);
+      totals.trees++;
+      totals.boundaries = judge.boundaries;
+      if (failure === undefined) continue;
+      totals.failed++;
+      this.#failed++;
+      const { setting, breach, tree } = failure;
+      const name = `tree ${failure.seed}, ${setting}`;
+      if (this.#wantsDetails) this.#failures.push({ name, group: "call trees", ...breach, text: treeText(tree) });
+    }
   }
 
   #count({ counts: { instructions, boundaries } }: Companion): void {

@@ -11,6 +11,7 @@ export {
   type GroupResult,
   type LockstepTotals,
   passed,
+  type TreeTotals,
 } from "./report.ts";
 
 // group.ts
@@ -36,6 +37,41 @@ export { Machine, type MachineParts } from "./machine.ts";
 
 // mutants.ts
 export { type Mutant, mutantsOf } from "./mutants.ts";
+
+// call-trees.ts
+export {
+  type CallTree,
+  type CallTreeOptions,
+  generateCallTree,
+  TREE_ARRAYS,
+  type TreeAction,
+  type TreeBody,
+  type TreeProgram,
+  type TreeStep,
+  type When,
+} from "./call-trees.ts";
+
+// call-tree-programs.ts
+export { TREE_CONTEXT, type TreeTrace, treePrograms, treeTrace } from "./call-tree-programs.ts";
+
+// call-tree-run.ts
+export { differingRun, TreeCompanion, type TreeRun, TreeRunner, trustedPrograms } from "./call-tree-run.ts";
+
+// call-tree-judge.ts
+export {
+  type TreeFailure,
+  TreeJudge,
+  type TreeSetting,
+  treeBreach,
+  treeSettings,
+  treeText,
+} from "./call-tree-judge.ts";
+
+// counter-law.ts
+export { type EdgeBreach, edgeBreach, type ProgramPlace, type TreeEdge } from "./counter-law.ts";
+
+// shrink-call-tree.ts
+export { shrinkCallTree } from "./shrink-call-tree.ts";
 
 // shrink.ts
 export { type ShrinkOptions, shrinkProgram } from "./shrink.ts";

@@ -10,12 +10,12 @@ export interface GroupResult {
 /** A case, or a generated program, that came out wrong. */
 export interface ConformanceFailure {
   readonly name: string;
-  readonly group: Group | "lockstep";
+  readonly group: Group | "lockstep" | "call trees";
   /** What differs, in words: `r3`, `r0`, `memory at 120, r3 after trial 0`, `stop`, … */
   readonly what: string;
   readonly expected: string;
   readonly found: string;
-  /** The case as text; `parseCase` reads it back. */
+  /** The case as text; `parseCase` reads it back. Of call trees, their steps and programs. */
   readonly text: string;
   /** Where both engines first differ, the program, and its machine code. */
   readonly listing: string;
@@ -30,6 +30,14 @@ export interface LockstepTotals {
   readonly failed: number;
 }
 
+/** What was compared of call trees. */
+export interface TreeTotals {
+  readonly trees: number;
+  /** Places where both engines were compared. */
+  readonly boundaries: number;
+  readonly failed: number;
+}
+
 /** The judgement of an engine. */
 export interface ConformanceReport {
   readonly engine: string;
@@ -37,13 +45,14 @@ export interface ConformanceReport {
   readonly shard: { readonly index: number; readonly count: number };
   readonly groups: Readonly<Partial<Record<Group, GroupResult>>>;
   readonly lockstep: LockstepTotals;
+  readonly callTrees: TreeTotals;
   /** The first ones, in the order of the corpus; the counts have all. */
   readonly failures: readonly ConformanceFailure[];
 }
 
 /** True when nothing failed. */
-export function passed({ groups, lockstep }: ConformanceReport): boolean {
-  return lockstep.failed === 0 && Object.values(groups).every(({ failed }) => failed === 0);
+export function passed({ groups, lockstep, callTrees }: ConformanceReport): boolean {
+  return lockstep.failed === 0 && callTrees.failed === 0 && Object.values(groups).every(({ failed }) => failed === 0);
 }
 
 /** A failure for people, several lines. */

@@ -14,7 +14,7 @@ const TIMEOUT = 120_000;
 
 /**
  * Declares the tests of a backend: golden listings (`golden/*.lst` beside the test file), the corpus group by group and with other
- * features and layouts, generated programs in lockstep with the interpreter, and its CPU.
+ * features and layouts, generated programs and call trees in lockstep with the interpreter, and its CPU.
  *
  * @example
  * ```ts
@@ -41,15 +41,23 @@ export function describeBackend(backend: Backend, options: ConformanceOptions = 
 
     const others = othersOf(backend);
     if (others.length > 0) {
-      test.each(others)("gives the same results with %s", { timeout: TIMEOUT }, (_with, { compile, shard }) => {
-        expectPassed(runConformance(backend, { ...rest, groups, compile, shard, programs: 50 * shard.count }));
+      test.each(others)("gives the same results with %s", { timeout: TIMEOUT }, (_name, { compile, shard }) => {
+        const { count } = shard;
+        const more = { programs: 50 * count, trees: 2 * count };
+        expectPassed(runConformance(backend, { ...rest, groups, compile, shard, ...more }));
       });
     }
 
     test("runs generated programs as the interpreter does, at every boundary", { timeout: TIMEOUT }, () => {
-      const report = runConformance(backend, { ...rest, cases: [] });
+      const report = runConformance(backend, { ...rest, cases: [], trees: 0 });
       expectPassed(report);
       expect(report.lockstep.boundaries / report.lockstep.instructions).toBeGreaterThan(0.9);
+    });
+
+    test("makes tail calls as the interpreter does, with the same count at every edge", { timeout: TIMEOUT }, () => {
+      const report = runConformance(backend, { trees: 24, ...rest, cases: [], programs: 0 });
+      expectPassed(report);
+      expect(report.callTrees.boundaries).toBeGreaterThan(1000 * report.callTrees.trees);
     });
 
     test("jumps at may_goto from when the frame's counter is used up", () => {
@@ -60,8 +68,9 @@ export function describeBackend(backend: Backend, options: ConformanceOptions = 
   });
 }
 
-function expectPassed({ groups, lockstep, failures }: ConformanceReport): void {
-  const failed = Object.values(groups).reduce((sum, group) => sum + group.failed, 0) + lockstep.failed;
+function expectPassed({ groups, lockstep, callTrees, failures }: ConformanceReport): void {
+  const inGroups = Object.values(groups).reduce((sum, group) => sum + group.failed, 0);
+  const failed = inGroups + lockstep.failed + callTrees.failed;
   if (failed > 0) expect.fail(`${failed} failed\n\n${failures.map(formatFailure).join("\n\n")}`);
 }
 
