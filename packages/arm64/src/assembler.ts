@@ -35,6 +35,7 @@ export const BRANCHES: readonly BranchForm[] = [
 export const B_WORD = 0x1400_0000;
 export const BL_WORD: number = 0x9400_0000 | 0;
 export const NOP_WORD: number = 0xd503_201f | 0;
+export const BRK_WORD: number = 0xd420_0000 | 0;
 const B_COND_WORD = 0x5400_0000;
 const CBZ_WORD = 0xb400_0000 | 0;
 /** Bit 24 of cbz inverts it, bit 0 of b.cond. */

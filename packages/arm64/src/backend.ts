@@ -49,8 +49,9 @@ export const parts: BackendParts<Reg, Assembler> = {
 /**
  * Compiles BPF to arm64 as Linux 7.2 does, and runs it on an emulated CPU.
  *
- * Layout: `pac` signs return addresses, `bti` marks where indirect branches may land, `far` calls functions by their whole address, for code
- * that may lie more than 128 MiB away from them. `tailCalls` is how tail calls are counted: `pointer` as Linux since 6.12, which has a
+ * Layout: `pac` signs return addresses, `bti` marks where indirect branches may land. `far` is for code that may lie more than 128 MiB away
+ * from what it leads to: it calls functions by their whole address, and patch sites have slots for addresses of their targets (the kernel
+ * keeps the slot of an entry behind the code of every program, which images here have with `far` alone). `tailCalls` is how tail calls are counted: `pointer` as Linux since 6.12, which has a
  * counter in every frame, whether tail calls can be reached from it or not; `by-value` as before; or `write-back`. `directTailCalls` makes
  * patch sites of those whose array and slot are known, which the kernel does not on arm64. Features: `lse` uses the atomic instructions of FEAT_LSE.
  *

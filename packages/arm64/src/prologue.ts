@@ -12,10 +12,10 @@ import { REG, SP, X0, X8, X9, X10, X25, X29, X30, XZR } from "./abi.ts";
 import type { Assembler } from "./assembler.ts";
 import { counterStartLength, emitCounterEntry, emitCounterExit, hasPair, pairNames } from "./counter.ts";
 import { emit } from "./emit.ts";
-import { SITE } from "./poke.ts";
+import { emitFarJump, SITE } from "./poke.ts";
 import { REGS } from "./regs.ts";
 
-const { nop, bti, paciasp, autiasp, stp_pre, ldp_post, add_imm, sub_imm, movz, ldr_lit, br, ret } = emit;
+const { nop, bti, paciasp, autiasp, stp_pre, ldp_post, add_imm, sub_imm, movz, ret } = emit;
 
 /** Targets of `bti`: jumps, and jumps and calls. */
 const J = 2;
@@ -101,10 +101,7 @@ export function emitUnwind(a: Assembler, frame: Frame): void {
   for (let i = (kept.length - 1) & -2; i >= 0; i -= 2) ldp_post(a, 1, kept[i]!, kept[i + 1] ?? XZR, SP, 2);
 }
 
-/**
- * Leaves the frame and returns. Behind that, where 8 bytes are aligned, a jump to an address that the kernel keeps right behind it, for a
- * site whose target is more than 128 MiB away; images have no such address, and `poke` refuses such targets.
- */
+/** Leaves the frame and returns. Behind that is the far jump of the entry. */
 export function emitEpilogue(a: Assembler, context: LowerContext<Assembler>): void {
   const { layout } = context;
   emitUnwind(a, context.frame);
@@ -113,9 +110,8 @@ export function emitEpilogue(a: Assembler, context: LowerContext<Assembler>): vo
   a.mov(1, X0, X8);
   if (layout.pac) autiasp(a);
   ret(a, X30);
-  if (a.misalignment(context.entry(context.subprog)) !== 0) nop(a);
-  ldr_lit(a, 1, X10, 2);
-  br(a, X10);
+  const entry = a.sites.findLastIndex(({ kind }) => kind === "entry");
+  emitFarJump(a, context, entry);
 }
 
 /** The picture above as data, relative to x25. */

@@ -14,6 +14,8 @@ describe("compiled code looks as it did", () => {
   test("with tail calls that are rewritten when their slot changes, and another way of counting them", async () => {
     const direct = goldenListing(arm64, "tail-call-known-slot", { layout: { directTailCalls: true } });
     await expect(direct).toMatchFileSnapshot("golden/tail-call-direct.lst");
+    const far = goldenListing(arm64, "tail-call-known-slot", { layout: { directTailCalls: true, far: true } });
+    await expect(far).toMatchFileSnapshot("golden/tail-call-direct-far.lst");
     const other = goldenListing(arm64, "tail-call-subprogram", { layout: { tailCalls: "write-back" } });
     await expect(other).toMatchFileSnapshot("golden/tail-call-subprogram-write-back.lst");
   });

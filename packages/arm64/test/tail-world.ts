@@ -12,12 +12,14 @@ import {
   MAP_TYPES,
   type MapSpec,
   Memory,
+  type PatchSite,
   type PokePlan,
   PROG,
   PROG_ARRAY,
   type SiteState,
   type Stop,
   type Symbol as SymbolRef,
+  type TextSite,
   trust,
 } from "@bpfkit/core";
 import { expect } from "vitest";
@@ -50,19 +52,36 @@ export function apply(memory: Memory, { phases }: PokePlan): void {
   }
 }
 
+/** A patch site of a program that is in memory. */
+export function placed({ imageAddress }: Executable, { offset, size, far }: PatchSite): TextSite {
+  const at = (place: number): bigint => imageAddress! + BigInt(place);
+  return {
+    address: at(offset),
+    size,
+    ...(far === undefined ? {} : { far: { code: at(far.code), slot: at(far.slot) } }),
+  };
+}
+
 /** The prog array `table`, and 256 bytes at `log`, which is every program's r1. Helper 5 gives the sum of its arguments. */
 export class TailWorld implements Host {
-  readonly memory: Memory = new Memory({ sizes: { text: 1 << 18, stack: 1 << 17, data: 1 << 16 } });
-  readonly log: bigint = this.memory.allocate("data", 256, "log").address;
+  readonly memory: Memory;
+  readonly log: bigint;
   readonly engine: Engine;
-  readonly #stack: Allocation = this.memory.allocate("stack", STACK, "stack");
-  readonly #table: bigint = this.memory.allocate("data", PROG_ARRAY.programs + 8 * ENTRIES, "table").address;
+  readonly #stack: Allocation;
+  readonly #table: bigint;
   readonly #slots: (Executable | undefined)[] = new Array(ENTRIES).fill(undefined);
   readonly #loaded: Executable[] = [];
   readonly #cpus: Arm64Cpu[] = [];
 
-  /** @param engine - another one than machine code */
-  constructor(options: CompileOptions = {}, engine?: Engine) {
+  /**
+   * @param engine - another one than machine code
+   * @param between - bytes between code and data
+   */
+  constructor(options: CompileOptions = {}, engine?: Engine, between: number = 1 << 17) {
+    this.memory = new Memory({ sizes: { text: 1 << 18, stack: between, data: 1 << 16 } });
+    this.log = this.memory.allocate("data", 256, "log").address;
+    this.#stack = this.memory.allocate("stack", STACK, "stack");
+    this.#table = this.memory.allocate("data", PROG_ARRAY.programs + 8 * ENTRIES, "table").address;
     this.memory.store(4, this.#table + BigInt(PROG_ARRAY.maxEntries), BigInt(ENTRIES));
     const backend = {
       ...arm64,
@@ -105,11 +124,11 @@ export class TailWorld implements Host {
     for (const executable of this.#loaded) this.#poke(executable, key, old, callee);
   }
 
-  #poke({ image, imageAddress }: Executable, slot: number, old?: Executable, callee?: Executable): void {
-    for (const { key, bypass, target } of image?.pokes ?? []) {
+  #poke(executable: Executable, slot: number, old?: Executable, callee?: Executable): void {
+    for (const { key, bypass, target } of executable.image?.pokes ?? []) {
       if (key !== slot) continue;
-      const site = { address: imageAddress! + BigInt(target.offset), size: target.size };
-      const way = { address: imageAddress! + BigInt(bypass.offset), size: bypass.size };
+      const site = placed(executable, target);
+      const way = placed(executable, bypass);
       const past: SiteState = { kind: "jump", target: site.address + BigInt(site.size) };
       const stateOf = (to?: Executable): SiteState =>
         to === undefined ? NOP : { kind: "jump", target: to.imageAddress! + BigInt(to.image!.landing) };

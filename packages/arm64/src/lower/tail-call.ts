@@ -4,7 +4,7 @@ import { X1, X2, X10, X11, XZR } from "../abi.ts";
 import { type Assembler, CC } from "../assembler.ts";
 import { emitCounterCheck, emitCounterCount } from "../counter.ts";
 import { emit } from "../emit.ts";
-import { SITE } from "../poke.ts";
+import { emitFarJump, SITE } from "../poke.ts";
 import { emitUnwind } from "../prologue.ts";
 
 const { ldr_reg, subs_shift, add_shift, add_imm, ubfm, br, nop } = emit;
@@ -50,8 +50,9 @@ function emitDirect(a: Assembler, at: number, context: LowerContext<Assembler>, 
   a.b(out);
   emitCounterCount(a, context);
   emitUnwind(a, context.frame);
-  a.site("target", SITE, context.subprog, at);
+  const target = a.site("target", SITE, context.subprog, at);
   nop(a);
+  if (context.layout.far) context.outOfLine(() => emitFarJump(a, context, target), at, a.label(), out);
 }
 
 /** The lowering of this file. */

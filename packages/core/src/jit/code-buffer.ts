@@ -1,6 +1,7 @@
 // Where backends write machine code: a growing byte array beside columns of labels, branches, relocations and patch sites.
 import type { Symbol as SymbolRef } from "../machine/engine.ts";
 import type { PatchSite } from "./image.ts";
+import type { FarJump } from "./poke.ts";
 import type { CounterEdge } from "./tail-call-schemes.ts";
 
 /** What an encoder writes into: `ensure` makes room for `n` more bytes, then it fills `bytes` from `length` and raises `length`. */
@@ -43,9 +44,10 @@ export class CodeBuffer implements CodeSink {
   readonly relocationKind: string[] = [];
   readonly relocationSymbol: SymbolRef[] = [];
 
-  /** Per patch site: where it starts (a label), and the rest of it. */
+  /** Per patch site: where it starts and its far jump (labels), and the rest of it. */
   readonly siteStart: Label[] = [];
-  readonly sites: Omit<PatchSite, "offset">[] = [];
+  readonly siteFar: (FarJump<Label> | undefined)[] = [];
+  readonly sites: Omit<PatchSite, "offset" | "far">[] = [];
 
   /** Per stretch of code that is there for the counter of tail calls: where it begins and ends, and the edge it serves. */
   readonly counterStart: Label[] = [];
@@ -70,6 +72,7 @@ export class CodeBuffer implements CodeSink {
     this.relocationKind.length = 0;
     this.relocationSymbol.length = 0;
     this.siteStart.length = 0;
+    this.siteFar.length = 0;
     this.sites.length = 0;
     this.counterStart.length = 0;
     this.counterEnd.length = 0;
@@ -140,10 +143,16 @@ export class CodeBuffer implements CodeSink {
     this.relocationSymbol.push(symbol);
   }
 
-  /** Records that the next `size` bytes may be rewritten while the code is live. */
-  site(kind: PatchSite["kind"], size: number, subprog: number, insn?: number): void {
+  /** Records that the next `size` bytes may be rewritten while the code is live. Gives the site's index. */
+  site(kind: PatchSite["kind"], size: number, subprog: number, insn?: number): number {
     this.siteStart.push(this.here());
-    this.sites.push({ kind, size, subprog, ...(insn === undefined ? {} : { insn }) });
+    this.siteFar.push(undefined);
+    return this.sites.push({ kind, size, subprog, ...(insn === undefined ? {} : { insn }) }) - 1;
+  }
+
+  /** Records that the code since `code` jumps to the address in the next 8 bytes, for a site to reach what is far. */
+  farJump(site: number, code: Label): void {
+    this.siteFar[site] = { code, slot: this.here() };
   }
 
   /** Records that everything since `from` is there for the counter of tail calls; nothing where that is no code. */

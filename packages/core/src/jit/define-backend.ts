@@ -184,7 +184,13 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
       kind: a.relocationKind[i]!,
       symbol: a.relocationSymbol[i]!,
     }));
-    const patchSites = a.sites.map((site, i) => ({ ...site, offset: place(a.siteStart[i]!) }));
+    const patchSites = a.sites.map((site, i): PatchSite => {
+      const far = a.siteFar[i];
+      const offset = place(a.siteStart[i]!);
+      return far === undefined
+        ? { ...site, offset }
+        : { ...site, offset, far: { code: place(far.code), slot: place(far.slot) } };
+    });
     const counterCode = a.counterEdge.map((edge, i) => ({
       edge,
       start: place(a.counterStart[i]!),

@@ -1,5 +1,6 @@
 // Machine code as data: position-independent bytes and everything that is known about them.
 import type { Symbol as SymbolRef } from "../machine/engine.ts";
+import type { FarJump } from "./poke.ts";
 import type { CounterCode, CounterPlace } from "./tail-call-schemes.ts";
 
 /** A field of the code that depends on where things lie. `kind` is the backend's word for how the field is written. */
@@ -20,6 +21,8 @@ export interface PatchSite {
   readonly subprog: number;
   /** Slot of the tail call, of a `bypass` and a `target`. */
   readonly insn?: number;
+  /** What leads it to targets out of its reach, where the layout has that. Offsets in bytes. */
+  readonly far?: FarJump<number>;
 }
 
 /**

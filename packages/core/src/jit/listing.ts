@@ -47,7 +47,10 @@ export function notesOf(image: Image, program: Program): ListingNotes {
     else lines.push(line);
   };
   for (const { name, start } of image.subprogs) add(start, `${name}:`);
-  for (const { kind, offset, size } of image.patchSites) add(offset, `.site ${kind} ${size}`);
+  for (const { kind, offset, size, far } of image.patchSites) {
+    add(offset, `.site ${kind} ${size}`);
+    if (far !== undefined) add(far.slot, `.slot ${kind} 8`);
+  }
   const { insns } = program;
   for (let slot = 0; slot < insns.length; slot += printWidth(insns, slot)) {
     add(image.boundaries[slot]!, `; ${slot}: ${printInsn(insns, slot, { program })}`);
