@@ -228,9 +228,11 @@ export type {
   HostFunction,
   LoadOptions,
   MachineRun,
+  Resume,
   StackSpace,
   StartOptions,
   Symbol,
+  TrampolineSymbol,
 } from "./machine/engine.ts";
 
 // jit/image.ts
@@ -287,6 +289,8 @@ export {
   type LowerGuard,
   type Lowering,
   type LowerInsn,
+  type TrampolineContext,
+  type TrampolineParts,
   UNSUPPORTED_KINDS,
 } from "./jit/define-backend.ts";
 
@@ -323,6 +327,34 @@ export {
   type ZippedPhase,
   zipPlans,
 } from "./jit/poke.ts";
+
+// trampoline/*.ts
+export {
+  type ArgPlaces,
+  type ArgRules,
+  type ArgSlot,
+  MAX_ARG_SLOTS,
+  placeArgs,
+  placesKey,
+  samePlaces,
+} from "./trampoline/args.ts";
+export {
+  type ArgModel,
+  type FuncModel,
+  formatFuncModel,
+  parseFuncModel,
+  type ResultModel,
+} from "./trampoline/func-model.ts";
+export {
+  type LinkKind,
+  MAX_LINKS,
+  MAX_TRAMPOLINE,
+  planTrampoline,
+  type TrampolineLink,
+  type TrampolinePlan,
+  type TrampolineRun,
+  type TrampolineSpec,
+} from "./trampoline/plan.ts";
 
 // jit/tail-call-schemes.ts
 export {

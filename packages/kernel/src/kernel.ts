@@ -29,7 +29,7 @@ import { ProgArray } from "./prog-array.ts";
 import { LoadedProgram, type ProgramSite } from "./program.ts";
 import { checkProgram, ProgramHost, type UserFunctions } from "./program-host.ts";
 import { Random } from "./random.ts";
-import { Rcu } from "./rcu.ts";
+import { Rcu, type Reader, readerKind } from "./rcu.ts";
 import { Resident, residentOf } from "./resident.ts";
 import { Ledger, type LedgerCounts } from "./text/ledger.ts";
 import { PokeTable } from "./text/poke-table.ts";
@@ -326,18 +326,21 @@ export class Kernel {
     undo.push(() => text.remove(image, imageAddress));
     return image.pokes.length === 0
       ? undefined
-      : new PokeTable(text, image, imageAddress, (index) => progArrayAt(maps, index));
+      : new PokeTable(text, image, imageAddress, readerKind(program), (index) => progArrayAt(maps, index));
   }
 
   /** Nobody holds the program: no change of a prog array touches its code from here on, and when the last run ends its memory goes. */
   #retire(resident: Resident): void {
-    const { pokes, executable } = resident;
+    const { pokes, executable, verified } = resident;
     for (const map of pokes?.maps ?? []) map.untrack(pokes!);
-    this.#rcu.defer(() => {
-      const { image, imageAddress } = executable;
-      if (image !== undefined && imageAddress !== undefined) this.#text?.remove(image, imageAddress);
-      resident.free();
-    });
+    this.#rcu.defer(
+      () => {
+        const { image, imageAddress } = executable;
+        if (image !== undefined && imageAddress !== undefined) this.#text?.remove(image, imageAddress);
+        resident.free();
+      },
+      readerKind(verified) === "rcu" ? ["rcu"] : ["rcu", "sleepable"],
+    );
   }
 
   #programSite(type: string): ProgramSite {
@@ -345,8 +348,8 @@ export class Kernel {
       cpus: this.cpus,
       stackOf: (cpu) => this.stackOf(cpu),
       prepare: (cpu, input) => this.#prepare(type, cpu, input),
-      enter: (cpu, context) => this.#enter(cpu, context),
-      leave: (cpu) => this.#leave(cpu),
+      enter: (run, context) => this.#enter(run, context),
+      leave: (run) => this.#leave(run),
       clock: this.clock,
     };
   }
@@ -381,14 +384,14 @@ export class Kernel {
     return kinds[cpu](input);
   }
 
-  #enter(cpu: number, context: Context): void {
-    this.#running[cpu] = context;
-    this.#rcu.enter();
+  #enter(run: Reader, context: Context): void {
+    this.#running[run.cpu] = context;
+    this.#rcu.enter(run);
   }
 
-  #leave(cpu: number): void {
-    this.#running[cpu] = undefined;
-    this.#rcu.leave();
+  #leave(run: Reader): void {
+    this.#running[run.cpu] = undefined;
+    this.#rcu.leave(run);
   }
 }
 

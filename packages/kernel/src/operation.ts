@@ -1,5 +1,6 @@
 // Changes of the kernel's state as steps, so that other CPUs can run between any two of them.
-import { BpfError, type PokePlan } from "@bpfkit/core";
+import { BpfError, type PokeTrap } from "@bpfkit/core";
+import type { ReaderKind } from "./rcu.ts";
 
 /** What one operation holds at a time. */
 export class Mutex {
@@ -25,25 +26,30 @@ export class Mutex {
   }
 }
 
+/** What happens at a breakpoint that a plan puts into code, with the code of `resume` as it belongs there. */
+export interface ArmedTrap extends PokeTrap {
+  readonly code: Uint8Array;
+}
+
 /** What an operation is about to do when it yields. */
 export type Step =
   /** Takes a mutex; must not go on while it is held. */
   | { readonly kind: "lock"; readonly mutex: Mutex }
   | { readonly kind: "unlock"; readonly mutex: Mutex }
-  /** Stores bytes that CPUs read, in one go; `what` names them. */
+  /** Stores bytes that CPUs read, in one go; `what` names them. The `trap` of its plan is in force from here on. */
   | {
       readonly kind: "write";
       readonly what: string;
       readonly address: bigint;
       readonly bytes: Uint8Array;
-      readonly trap?: PokePlan["trap"];
+      readonly trap?: ArmedTrap;
     }
-  /** Makes every CPU forget the instructions that it has fetched. Where there is a `trap`, it is in force from the first step of the plan that has it to the last. */
-  | { readonly kind: "sync-cores"; readonly trap?: PokePlan["trap"] }
+  /** Makes every CPU forget the instructions that it has fetched. It ends the plans of these `traps`: behind it they are not in force. */
+  | { readonly kind: "sync-cores"; readonly traps?: readonly ArmedTrap[] }
   /** Must not go on while a CPU, or a context put aside, has its pc from `from` to below `to`. */
   | { readonly kind: "wait-clear"; readonly from: bigint; readonly to: bigint }
-  /** Must not go on while a run that had begun by now is in progress. */
-  | { readonly kind: "wait-readers" };
+  /** Must not go on while a run of these kinds is in progress that had begun when the step was reached. */
+  | { readonly kind: "wait-readers"; readonly readers: readonly ReaderKind[] };
 
 /**
  * A change of the kernel's state. It yields each step *before* it makes it, and makes it when it is resumed; in between, anything else may

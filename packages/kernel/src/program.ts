@@ -4,6 +4,7 @@ import {
   type CpuCounts,
   type Executable,
   type Execution,
+  type MachineRun,
   type StackSpace,
   type Stop,
   type VerifiedProgram,
@@ -11,6 +12,7 @@ import {
 import type { VirtualClock } from "./clock.ts";
 import type { Context, ContextInput } from "./context/context.ts";
 import { XdpBuffer } from "./context/xdp.ts";
+import { type Reader, readerKind } from "./rcu.ts";
 import { type Resident, standFor } from "./resident.ts";
 
 /** One test run; the names are those of ebpf-go's `RunOptions`. */
@@ -57,8 +59,8 @@ export interface ProgramSite {
   readonly clock: VirtualClock;
   stackOf(cpu: number): StackSpace;
   prepare(cpu: number, input: ContextInput): Context;
-  enter(cpu: number, context: Context): void;
-  leave(cpu: number): void;
+  enter(run: Reader, context: Context): void;
+  leave(run: Reader): void;
 }
 
 const DEFAULT_BUDGET = 100_000_000;
@@ -173,13 +175,15 @@ export class LoadedProgram {
 }
 
 /** One run in progress. It is an engine's {@link Execution}, and tells the result when it has ended. */
-export class ProgramRun implements Execution {
+export class ProgramRun implements Execution, Reader {
   /** The engine's side. */
   readonly execution: Execution;
   readonly cpu: number;
   readonly #site: ProgramSite;
   readonly #context: Context;
   readonly #started: bigint;
+  /** What was started. */
+  readonly #program: Executable;
   #stop: Stop = { kind: "budget" };
   #ended = false;
 
@@ -189,13 +193,33 @@ export class ProgramRun implements Execution {
     this.#context = context;
     this.cpu = cpu;
     this.#started = site.clock.now;
+    this.#program = executable;
     this.execution = executable.start({
       args: [context.address],
       stack: site.stackOf(cpu),
       cpu,
       ...(frameAddress === undefined ? {} : { frameAddress }),
     });
-    site.enter(cpu, context);
+    site.enter(this, context);
+  }
+
+  /** Whether it is a run that may sleep, for those who wait. */
+  get kind(): Reader["kind"] {
+    return readerKind(this.#program.program);
+  }
+
+  /** Name of the program that was started. */
+  get name(): string {
+    return this.#program.program.program.name;
+  }
+
+  get machine(): MachineRun | undefined {
+    return this.execution.machine;
+  }
+
+  /** Address of the next instruction, where it is machine code. */
+  get pc(): bigint | undefined {
+    return this.machine?.pc;
   }
 
   get executable(): Executable {
@@ -241,7 +265,7 @@ export class ProgramRun implements Execution {
   [Symbol.dispose](): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#site.leave(this.cpu);
+    this.#site.leave(this);
   }
 
   #note(stop: Stop): Stop {

@@ -4,10 +4,11 @@ import {
   type Backend,
   BpfError,
   type CompileOptions,
+  invariant,
   jit,
   MAP_TYPES,
   type MapSpec,
-  type PokePlan,
+  type PokeTrap,
   trust,
 } from "@bpfkit/core";
 import { Kernel, type LoadedProgram, type Operation, type PokeProtocol } from "@bpfkit/kernel";
@@ -82,15 +83,17 @@ export function machineSearch(subject: PokeSubject, history: readonly Callee[], 
     }),
   );
 
+  const isText = (address: bigint): boolean => memory.allocationAt(address)?.allocation.region === "text";
   const table = kernel.progArray("table");
   const steps: TraceStep[] = [];
-  const plans: (PokePlan["trap"] | undefined)[] = [];
+  /** Per step the traps that it is about: a write puts its plan's in force, a sync ends those of the plans that end with it. */
+  const mentions: (readonly PokeTrap[])[] = [];
   for (const [update, callee] of history.entries()) {
     steps.push({ kind: "begin", update });
-    plans.push(undefined);
+    mentions.push([]);
     const refused = record(table.changing(0, callee === "none" ? undefined : programs[callee]));
     steps.push(refused === undefined ? { kind: "end", update } : { kind: "refused", reason: refused });
-    plans.push(undefined);
+    mentions.push([]);
     if (refused !== undefined) break;
   }
 
@@ -101,13 +104,17 @@ export function machineSearch(subject: PokeSubject, history: readonly Callee[], 
         const step = result.value;
         if (step.kind === "write") {
           const site = sites.find(({ address, bytes }) => isIn(step.address, address, bytes.length));
-          if (site === undefined) continue; // the slot itself, which direct tail calls do not look at
+          if (site === undefined) {
+            // The slot itself, which direct tail calls do not look at.
+            invariant(!isText(step.address), `code that is written at 0x${step.address.toString(16)} is a site`);
+            continue;
+          }
           const before = memory.view(step.address, step.bytes.length).slice();
           steps.push({ kind: "write", what: site.name, address: step.address, before, bytes: step.bytes });
-          plans.push(step.trap);
+          mentions.push(step.trap === undefined ? [] : [step.trap]);
         } else if (step.kind !== "lock" && step.kind !== "unlock") {
           steps.push(step);
-          plans.push(step.kind === "sync-cores" ? step.trap : undefined);
+          mentions.push((step.kind === "sync-cores" && step.traps) || []);
         }
       }
       return undefined;
@@ -118,7 +125,7 @@ export function machineSearch(subject: PokeSubject, history: readonly Callee[], 
   }
 
   const spoiled = spoil(steps);
-  const trace: Trace = { history, steps: spoiled, traps: trapsOf(spoiled, steps, plans) };
+  const trace: Trace = { history, steps: spoiled, traps: trapsOf(spoiled, steps, mentions) };
   const timeline = new Timeline(sites, backend.capabilities.fetchUnit, spoiled);
   const extentOf = ({ executable }: LoadedProgram): Extent => {
     const start = executable.imageAddress!;
@@ -158,20 +165,18 @@ function isIn(address: bigint, start: bigint, size: number): boolean {
   return address >= start && address < start + BigInt(size);
 }
 
-/** Per step count the traps in force: from behind the first step of a plan to before its last one. */
+/** Per step count the traps in force: from behind the first step that is about one to before the last. */
 function trapsOf(
   steps: readonly TraceStep[],
   recorded: readonly TraceStep[],
-  plans: readonly (PokePlan["trap"] | undefined)[],
+  mentions: readonly (readonly PokeTrap[])[],
 ): Trace["traps"] {
-  const planOf = new Map(recorded.map((step, i) => [step, plans[i]]));
-  const traps: NonNullable<PokePlan["trap"]>[][] = Array.from({ length: steps.length + 1 }, () => []);
-  const spans = new Map<NonNullable<PokePlan["trap"]>, [number, number]>();
-  for (const [i, step] of steps.entries()) {
-    const plan = planOf.get(step);
-    if (plan !== undefined) spans.set(plan, [spans.get(plan)?.[0] ?? i, i]);
-  }
-  for (const [plan, [first, last]] of spans)
-    for (let count = first + 1; count <= last; count++) traps[count]!.push(plan);
+  const mentionsOf = new Map(recorded.map((step, i) => [step, mentions[i]!]));
+  const traps: PokeTrap[][] = Array.from({ length: steps.length + 1 }, () => []);
+  const spans = new Map<PokeTrap, [number, number]>();
+  for (const [i, step] of steps.entries())
+    for (const trap of mentionsOf.get(step) ?? []) spans.set(trap, [spans.get(trap)?.[0] ?? i, i]);
+  for (const [trap, [first, last]] of spans)
+    for (let count = first + 1; count <= last; count++) traps[count]!.push(trap);
   return traps;
 }

@@ -10,6 +10,7 @@ import type {
   HostFunction,
   LoadOptions,
   MachineRun,
+  Resume,
   StartOptions,
   Symbol as SymbolRef,
 } from "../machine/engine.ts";
@@ -270,16 +271,25 @@ class Run<R extends string> implements Execution, MachineRun {
     return this.#end?.stop ?? this.#meet(this.#cpu.run(budget, stopAt));
   }
 
-  execute(bytes: Uint8Array, resume?: Uint8Array): Stop | undefined {
+  execute(bytes: Uint8Array, resume?: Resume): Stop | undefined {
     if (this.#end !== undefined) return this.#end.stop;
     const cpu = this.#cpu;
     const start = cpu.pc;
     let stop = cpu.execute(bytes);
-    if (stop.kind === "trap" && stop.cause === "breakpoint" && resume !== undefined) {
-      do stop = cpu.execute(resume.subarray(Number(cpu.pc - start)));
-      while (stop.kind === "budget" && cpu.pc > start && cpu.pc < start + BigInt(resume.length));
-    }
+    if (stop.kind === "trap" && stop.cause === "breakpoint" && resume !== undefined) stop = this.#resume(start, resume);
     return this.#meet(stop);
+  }
+
+  #resume(start: bigint, { resume, code }: Resume): CpuStop {
+    const cpu = this.#cpu;
+    const end = start + BigInt(code.length);
+    let stop: CpuStop = { kind: "budget" };
+    if (resume.kind === "call") {
+      do stop = cpu.execute(code.subarray(Number(cpu.pc - start)));
+      while (stop.kind === "budget" && cpu.pc > start && cpu.pc < end);
+    }
+    if (stop.kind === "budget") cpu.pc = resume.kind === "nop" ? end : resume.target;
+    return stop;
   }
 
   run(budget: number): Stop {

@@ -1,6 +1,7 @@
 // What runs programs: the contract between engines (the interpreter, and a backend's code on its emulated CPU) and their surroundings.
 import type { Backend, CpuCounts } from "../jit/backend.ts";
 import type { Image } from "../jit/image.ts";
+import type { SiteState } from "../jit/poke.ts";
 import type { VerifiedProgram } from "../program.ts";
 import type { Memory } from "./memory.ts";
 import type { Size } from "./ops.ts";
@@ -13,7 +14,24 @@ export type Symbol =
   | { readonly kind: "helper"; readonly id: number }
   | { readonly kind: "kfunc"; readonly index: number } // index in Program.kfuncs
   | { readonly kind: "packet-load"; readonly size: Size }
-  | { readonly kind: "subprog"; readonly index: number }; // only inside an image, and for callback addresses
+  | { readonly kind: "subprog"; readonly index: number } // only inside an image, and for callback addresses
+  | TrampolineSymbol;
+
+/** What a trampoline refers to; in images of programs there is none. */
+export type TrampolineSymbol =
+  | { readonly kind: "program"; readonly index: number } // code of linked program `index`
+  | { readonly kind: "program-object"; readonly index: number } // what stands for it in calls of the two below
+  | {
+      readonly kind: "trampoline";
+      readonly part:
+        | "program-enter" // (program-object, run context) → 0: not now; else what program-exit wants back
+        | "program-exit" // (program-object, what program-enter gave, run context)
+        | "enter" // (image): a call of the original begins
+        | "exit" // (image): it is over, and so is all but the end of the trampoline
+        | "image" // what stands for this trampoline in calls of the two above
+        | "original" // where the original is called: behind its patch site
+        | "function"; // the function's own address, for `bpf_get_func_ip`
+    };
 
 /** What a host function is called with. */
 export interface HostCall {
@@ -81,7 +99,7 @@ export interface Execution {
   /** What the CPU has done for it, where the engine counts that. */
   readonly counts: CpuCounts | undefined;
   /** The same run as machine code, where it is. */
-  readonly machine?: MachineRun;
+  readonly machine?: MachineRun | undefined;
 }
 
 /** A run of machine code, for whoever decides instruction by instruction what its CPU meets. */
@@ -96,12 +114,18 @@ export interface MachineRun {
    */
   advance(budget: number, stopAt?: { readonly base: bigint; readonly marks: Uint8Array }): Stop | undefined;
   /**
-   * Executes the one instruction that `bytes` begin with, as if it had been fetched at `pc`. Where that is a breakpoint and `resume` is given, the
-   * code in `resume`, which belongs at `pc`, instead, until it is left.
+   * Executes the one instruction that `bytes` begin with, as if it had been fetched at `pc`. Where that is a breakpoint and `resume` is given,
+   * goes on as that says: behind its code, or at its target, after a call with the return address where its code puts it.
    *
    * @returns how the run ended, if it did
    */
-  execute(bytes: Uint8Array, resume?: Uint8Array): Stop | undefined;
+  execute(bytes: Uint8Array, resume?: Resume): Stop | undefined;
+}
+
+/** What a CPU does in place of a breakpoint: a state, and the code of it as it belongs there. */
+export interface Resume {
+  readonly resume: SiteState;
+  readonly code: Uint8Array;
 }
 
 /** A program placed in memory, ready to start. */

@@ -5,7 +5,7 @@ import { u32 } from "../guest.ts";
 import { checkExtended } from "../links.ts";
 import { drain, Mutex, type Operation, one, surely } from "../operation.ts";
 import type { Place, Resident } from "../resident.ts";
-import { checkMove, type LivePoke, moveOrUndo, type PokeTable } from "../text/poke-table.ts";
+import { checkMove, type LivePoke, moveOrUndo, type PokeTable, readersOf } from "../text/poke-table.ts";
 import { LiveMap, type MapEntry, type MapSite, type Visit } from "./map.ts";
 import { checkFits, ownerBy, type ProgArrayOwner } from "./prog-array-owner.ts";
 
@@ -169,7 +169,7 @@ export class ProgArrayMap extends LiveMap {
   drained(index: number, next: Resident | undefined): boolean {
     this.checkAccess(le(index, 4), "write");
     const { rcu } = this.site;
-    if (rcu.readers > 0 && this.mayWait(index, next)) {
+    if (this.mayWait(index, next) && rcu.holders(readersOf(this.#following(index))).length > 0) {
       throw new BpfError("argument", `removal from slot ${index} of prog array '${this.name}' (EBUSY)`, {
         expected: "no run in progress: it has to wait for those that may have passed the bypass",
       });

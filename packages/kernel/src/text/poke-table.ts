@@ -2,6 +2,7 @@
 import { BpfError, type Image, invariant, type SiteState } from "@bpfkit/core";
 import type { ProgArrayMap } from "../maps/prog-array.ts";
 import { type Operation, surely } from "../operation.ts";
+import type { Reader, ReaderKind } from "../rcu.ts";
 import { type LiveSite, sameState, type TextSites } from "./sites.ts";
 
 /** A direct tail call. */
@@ -11,6 +12,8 @@ export interface LivePoke {
   readonly map: ProgArrayMap;
   readonly key: number;
   readonly text: TextSites;
+  /** Who can be in its code. */
+  readonly readers: Reader["kind"];
   readonly bypass: LiveSite;
   readonly target: LiveSite;
   /** Whether changes of the slot change the sites. Set once they show what the slot held when the load ended. */
@@ -21,8 +24,14 @@ export interface LivePoke {
 export class PokeTable {
   readonly pokes: readonly LivePoke[];
 
-  /** Of an image whose sites `text` knows. */
-  constructor(text: TextSites, image: Image, base: bigint, mapAt: (index: number) => ProgArrayMap) {
+  /** Of an image whose sites `text` knows, and which `readers` run. */
+  constructor(
+    text: TextSites,
+    image: Image,
+    base: bigint,
+    readers: Reader["kind"],
+    mapAt: (index: number) => ProgArrayMap,
+  ) {
     const site = (offset: number): LiveSite => {
       const found = text.at(base + BigInt(offset));
       invariant(found !== undefined, `a patch site at ${offset}`);
@@ -33,6 +42,7 @@ export class PokeTable {
       map: mapAt(map),
       key,
       text,
+      readers,
       bypass: site(bypass.offset),
       target: site(target.offset),
       stable: false,
@@ -62,7 +72,8 @@ export function checkMove(pokes: readonly LivePoke[], callee: bigint | undefined
 
 /**
  * Brings direct tail calls from what the slot held to what it will hold, by the protocol of their text. Whoever has passed a bypass has to find a jump at
- * the target: it is there before a bypass opens, and stays until all who may have passed are gone. One wait serves all tail calls.
+ * the target: it is there before a bypass opens, and stays until all who may have passed are gone. One wait serves all tail calls, and each move has the syncs
+ * of one site.
  */
 function* move(pokes: readonly LivePoke[], from: bigint | undefined, to: bigint | undefined): Operation<void> {
   const text = pokes[0]?.text;
@@ -70,12 +81,11 @@ function* move(pokes: readonly LivePoke[], from: bigint | undefined, to: bigint 
   let changed = false;
   for (const step of text.protocol.moves(from !== undefined, to !== undefined)) {
     if (step === "wait") {
-      if (changed) yield* text.waitForReaders();
+      if (changed) yield* text.waitForReaders(readersOf(pokes));
       continue;
     }
-    for (const poke of pokes) {
-      changed = (yield* text.poke(poke[step], stateOf(poke, step, to))) || changed;
-    }
+    const written = yield* text.pokeAll(pokes.map((poke) => [poke[step], stateOf(poke, step, to)]));
+    changed ||= written;
   }
 }
 
@@ -103,14 +113,19 @@ function checkState({ kind, owner, address, state }: LiveSite, implied: SiteStat
 
 /** Brings direct tail calls from whatever state they are in back to `callee`, or to none: then a target is emptied only where the protocol ever does. */
 function* restore(pokes: readonly LivePoke[], callee: bigint | undefined): Operation<void> {
+  const text = pokes[0]?.text;
+  if (text === undefined) return;
   const order = callee === undefined ? (["bypass", "target"] as const) : (["target", "bypass"] as const);
   for (const kind of order) {
-    if (callee === undefined && kind === "target" && !pokes[0]?.text.protocol.moves(true, false).includes(kind))
-      continue;
-    let changed: TextSites | undefined;
-    for (const poke of pokes) if (yield* poke.text.poke(poke[kind], stateOf(poke, kind, callee))) changed = poke.text;
-    if (callee === undefined && kind === "bypass" && changed !== undefined) yield* changed.waitForReaders();
+    if (callee === undefined && kind === "target" && !text.protocol.moves(true, false).includes(kind)) continue;
+    const changed = yield* text.pokeAll(pokes.map((poke) => [poke[kind], stateOf(poke, kind, callee)]));
+    if (callee === undefined && kind === "bypass" && changed) yield* text.waitForReaders(readersOf(pokes));
   }
+}
+
+/** Whom a removal waits for: those of an ordinary grace period, and runs that may sleep where such code has a tail call. */
+export function readersOf(pokes: readonly LivePoke[]): readonly ReaderKind[] {
+  return pokes.some(({ readers }) => readers === "sleepable") ? ["rcu", "sleepable"] : ["rcu"];
 }
 
 /** Brings direct tail calls from `from` to `to`, or, where a step fails, nowhere. */

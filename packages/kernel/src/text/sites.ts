@@ -9,9 +9,11 @@ import {
   type SiteState,
   type TextSite,
 } from "@bpfkit/core";
-import { type Operation, one, type Step, surely } from "../operation.ts";
+import type { Operation } from "../operation.ts";
+import type { ReaderKind } from "../rcu.ts";
 import type { Ledger } from "./ledger.ts";
 import { POKE_PROTOCOLS, type PokeProtocol } from "./protocols.ts";
+import { Rewrite, type SitePlan } from "./rewrite.ts";
 
 const NOP: SiteState = { kind: "nop" };
 
@@ -39,13 +41,13 @@ export class TextSites {
   /** How direct tail calls are brought along. */
   readonly protocol: PokeProtocol;
   readonly #memory: Memory;
-  readonly #text: Pick<Backend, "arch" | "poke">;
+  readonly #text: Pick<Backend, "poke">;
   readonly #ledger: Ledger;
   readonly #sites = new Map<bigint, Entry>();
 
   constructor(
     memory: Memory,
-    text: Pick<Backend, "arch" | "poke">,
+    text: Pick<Backend, "poke">,
     ledger: Ledger,
     protocol: PokeProtocol = POKE_PROTOCOLS.landed,
   ) {
@@ -70,11 +72,12 @@ export class TextSites {
     const behindTarget = new Map(
       image.pokes.map(({ bypass, target }) => [bypass.offset, base + BigInt(target.offset + target.size)]),
     );
-    for (const { kind, offset, size, subprog } of image.patchSites) {
+    for (const { kind, offset, size, subprog, far } of image.patchSites) {
       const skip = behindTarget.get(offset);
       const state: SiteState = kind === "bypass" && skip !== undefined ? { kind: "jump", target: skip } : NOP;
       const address = base + BigInt(offset);
-      this.#sites.set(address, { address, size, kind, owner, subprog, state });
+      const jump = far && { far: { code: base + BigInt(far.code), slot: base + BigInt(far.slot) } };
+      this.#sites.set(address, { address, size, kind, owner, subprog, state, ...jump });
     }
   }
 
@@ -91,12 +94,11 @@ export class TextSites {
   plan({ address }: LiveSite, to: SiteState): PokePlan {
     const site = this.#entry(address);
     const plan = this.#text.poke(site, site.state, to);
-    const bytes = this.#memory.view(address, site.size).slice();
-    for (const phase of plan.phases) {
-      if (phase.kind !== "write") continue;
-      const at = Number(phase.address - address);
-      expectBytes(site, bytes.subarray(at, at + phase.expect.length), phase.expect);
-      bytes.set(phase.bytes, at);
+    const writes = plan.phases.filter((phase) => phase.kind === "write");
+    for (const [i, { address, expect }] of writes.entries()) {
+      const bytes = this.#memory.view(address, expect.length).slice();
+      for (const earlier of writes.slice(0, i)) lay(earlier, bytes, address);
+      expectBytes(site, bytes, expect);
     }
     return plan;
   }
@@ -106,52 +108,48 @@ export class TextSites {
    *
    * @throws {BpfError} as {@link plan}
    */
-  *poke({ address }: LiveSite, to: SiteState): Operation<boolean> {
-    const site = this.#entry(address);
-    if (sameState(site.state, to)) return false;
-    const { phases, trap } = this.plan(site, to);
-    const armed = trap === undefined ? {} : { trap };
-    const done: Extract<Step, { kind: "write" }>[] = [];
-    const what = `${site.kind} site of '${site.owner}'`;
-    try {
-      for (const phase of phases) {
-        if (phase.kind !== "write") yield* this.#pause({ ...phase, ...armed });
-        else {
-          yield { kind: "write", what, address: phase.address, bytes: phase.bytes, ...armed };
-          expectBytes(site, this.#memory.view(phase.address, phase.expect.length), phase.expect);
-          this.#write(phase.address, phase.bytes);
-          done.push({ kind: "write", what, address: phase.address, bytes: phase.expect });
-        }
-      }
-    } catch (error) {
-      for (const write of done.reverse()) {
-        yield* surely(one(write));
-        this.#write(write.address, write.bytes);
-        yield* surely(this.#pause({ kind: "sync-cores" }));
-      }
-      throw error;
+  *poke(site: LiveSite, to: SiteState): Operation<boolean> {
+    return yield* this.pokeAll([[site, to]]);
+  }
+
+  /**
+   * {@link poke} for many sites, which share the syncs of one and are rewritten whole or not at all. Between two of its steps any of them can be
+   * old or new, so no site may depend on what stands at another.
+   *
+   * Cost: linear in the sites.
+   */
+  *pokeAll(changes: readonly (readonly [LiveSite, SiteState])[]): Operation<boolean> {
+    const moved: { readonly site: Entry; readonly to: SiteState; readonly plan: PokePlan }[] = [];
+    for (const [{ address }, to] of changes) {
+      const site = this.#entry(address);
+      if (!sameState(site.state, to)) moved.push({ site, to, plan: this.plan(site, to) });
     }
-    site.state = to;
-    if (phases.length === 0) return false;
-    this.#ledger.pokes++;
-    return true;
+    const plans = moved.map(({ site, to, plan }): SitePlan => {
+      const { address, size, state: from } = site;
+      const code = this.#memory.view(address, size).slice();
+      for (const phase of plan.phases) if (phase.kind === "write") lay(phase, code, address);
+      return {
+        what: `${site.kind} site of '${site.owner}'`,
+        plan,
+        code,
+        back: () => this.#text.poke(site, to, from),
+        mismatch: (found, expected) => mismatch(site, found, expected),
+      };
+    });
+    yield* new Rewrite(this.#memory, this.#ledger, plans).run();
+    let written = 0;
+    for (const { site, to, plan } of moved) {
+      site.state = to;
+      if (plan.phases.length > 0) written++;
+    }
+    this.#ledger.pokes += written;
+    return written > 0;
   }
 
-  /** Waits until all runs in progress have ended. */
-  *waitForReaders(): Operation<void> {
-    yield* this.#pause({ kind: "wait-readers" });
-  }
-
-  *#pause(step: Exclude<Step, { kind: "write" | "lock" | "unlock" }>): Operation<void> {
-    yield step;
-    if (step.kind === "sync-cores") this.#ledger.syncs++;
-    else this.#ledger.waits++;
-  }
-
-  #write(address: bigint, bytes: Uint8Array): void {
-    this.#memory.write(address, bytes);
-    this.#ledger.writes++;
-    this.#ledger.bytes += bytes.length;
+  /** Waits until all runs of some kinds have ended that are in progress. */
+  *waitForReaders(readers: readonly ReaderKind[]): Operation<void> {
+    yield { kind: "wait-readers", readers };
+    this.#ledger.waits++;
   }
 
   #entry(address: bigint): Entry {
@@ -161,9 +159,23 @@ export class TextSites {
   }
 }
 
-function expectBytes({ kind, owner, address, state }: LiveSite, found: Uint8Array, expected: Uint8Array): void {
+/** Puts into bytes at an address what a write puts there. */
+function lay(
+  write: Pick<TextSite, "address"> & { readonly bytes: Uint8Array },
+  bytes: Uint8Array,
+  address: bigint,
+): void {
+  const at = Number(write.address - address);
+  for (const [i, byte] of write.bytes.entries()) if (at + i >= 0 && at + i < bytes.length) bytes[at + i] = byte;
+}
+
+function expectBytes(site: LiveSite, found: Uint8Array, expected: Uint8Array): void {
   if (found.length === expected.length && found.every((byte, i) => byte === expected[i])) return;
-  throw new BpfError(
+  throw mismatch(site, found, expected);
+}
+
+function mismatch({ kind, owner, address, state }: LiveSite, found: Uint8Array, expected: Uint8Array): BpfError {
+  return new BpfError(
     "argument",
     `the ${kind} site of '${owner}' at 0x${address.toString(16)} holds ${text(found)} (EBUSY)`,
     {
