@@ -4,6 +4,9 @@ import type { Symbol as SymbolRef } from "../machine/engine.ts";
 import type { Memory } from "../machine/memory.ts";
 import type { Trap } from "../machine/stop.ts";
 import type { VerifiedProgram } from "../program.ts";
+import type { ArgPlaces } from "../trampoline/args.ts";
+import type { FuncModel } from "../trampoline/func-model.ts";
+import type { TrampolineSpec } from "../trampoline/plan.ts";
 import type { Image } from "./image.ts";
 import type { PokePlan, SiteState, TextSite } from "./poke.ts";
 import type { TailCallSchemeName } from "./tail-call-schemes.ts";
@@ -121,4 +124,14 @@ export interface Backend<R extends string = string> {
    */
   poke(site: TextSite, from: SiteState, to: SiteState): PokePlan;
   createCpu(memory: Memory, options?: CpuOptions): Cpu<R>;
+  /** Where the arguments of a function lie. @throws {BpfError} `unsupported` for more than 12 words */
+  classifyArgs(model: FuncModel): ArgPlaces;
+  /** Whether two functions can share trampolines: equal places of their arguments. */
+  funcModelEqual(one: FuncModel, other: FuncModel): boolean;
+  /**
+   * The code that runs the linked programs around a function. Pure; equal specifications give equal bytes.
+   *
+   * @throws {BpfError} `limit` (E2BIG) for too many links or more than a page of code; `unsupported` as {@link classifyArgs}
+   */
+  emitTrampoline(spec: TrampolineSpec, options?: CompileOptions): Image;
 }

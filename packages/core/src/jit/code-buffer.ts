@@ -47,7 +47,9 @@ export class CodeBuffer implements CodeSink {
   /** Per patch site: where it starts and its far jump (labels), and the rest of it. */
   readonly siteStart: Label[] = [];
   readonly siteFar: (FarJump<Label> | undefined)[] = [];
-  readonly sites: Omit<PatchSite, "offset" | "far">[] = [];
+  readonly sites: Omit<PatchSite, "offset" | "far" | "end">[] = [];
+  /** Per patch site: where its block ends, where it has one. */
+  readonly siteEnd: (Label | undefined)[] = [];
 
   /** Per stretch of code that is there for the counter of tail calls: where it begins and ends, and the edge it serves. */
   readonly counterStart: Label[] = [];
@@ -74,6 +76,7 @@ export class CodeBuffer implements CodeSink {
     this.siteStart.length = 0;
     this.siteFar.length = 0;
     this.sites.length = 0;
+    this.siteEnd.length = 0;
     this.counterStart.length = 0;
     this.counterEnd.length = 0;
     this.counterEdge.length = 0;
@@ -148,6 +151,11 @@ export class CodeBuffer implements CodeSink {
     this.siteStart.push(this.here());
     this.siteFar.push(undefined);
     return this.sites.push({ kind, size, subprog, ...(insn === undefined ? {} : { insn }) }) - 1;
+  }
+
+  /** The same for the beginning of a block, which ends at a label. */
+  block(size: number, end: Label): void {
+    this.siteEnd[this.site("block", size, 0)] = end;
   }
 
   /** Records that the code since `code` jumps to the address in the next 8 bytes, for a site to reach what is far. */

@@ -10,12 +10,15 @@ import type { Symbol as SymbolRef } from "../machine/engine.ts";
 import type { Memory } from "../machine/memory.ts";
 import { blindConstants } from "../passes/blind-constants.ts";
 import type { Program, VerifiedProgram } from "../program.ts";
+import { type ArgPlaces, type ArgRules, placeArgs, samePlaces } from "../trampoline/args.ts";
+import type { FuncModel } from "../trampoline/func-model.ts";
+import { MAX_TRAMPOLINE, planTrampoline, type TrampolinePlan, type TrampolineSpec } from "../trampoline/plan.ts";
 import type { Abi, Backend, Capabilities, CompileOptions, Cpu, CpuOptions, Line, Settings } from "./backend.ts";
 import type { CodeBuffer, Label } from "./code-buffer.ts";
 import { type Frame, frameOf } from "./frame.ts";
-import type { FrameSlot, Image, ImageSubprog, PatchSite, PokeDescriptor, Relocation } from "./image.ts";
+import type { FrameSlot, Image, ImageSubprog, PatchSite, PokeDescriptor } from "./image.ts";
 import type { PokePlan, SiteState, TextSite } from "./poke.ts";
-import { type BranchForm, type BranchWriter, branchForms, emitCode, positionOf, relax } from "./relax.ts";
+import { type BranchForm, type BranchWriter, branchForms, emitCode, positionOf, type Relaxed, relax } from "./relax.ts";
 import {
   type CounterPlace,
   TAIL_CALL_SCHEMES,
@@ -97,6 +100,26 @@ export interface BackendParts<R extends string, A extends CodeBuffer> {
   readonly disassemble: (code: Uint8Array, address?: bigint) => Iterable<Line>;
   readonly poke: (site: TextSite, from: SiteState, to: SiteState) => PokePlan;
   readonly createCpu: (memory: Memory, options?: CpuOptions) => Cpu<R>;
+  readonly trampoline: TrampolineParts<A>;
+}
+
+/** What the code of a trampoline is made from. */
+export interface TrampolineContext {
+  readonly plan: TrampolinePlan;
+  readonly layout: Settings;
+  readonly features: Settings;
+  readonly scheme: TailCallScheme;
+}
+
+/** A backend's trampolines. */
+export interface TrampolineParts<A> {
+  readonly rules: ArgRules;
+  /** Whether entries lead by a jump to trampolines that call a known original, so that these return straight to the function's caller. */
+  readonly jumps: boolean;
+  /** All of the code. Blocks of programs begin with `block()`. */
+  readonly emit: (a: A, context: TrampolineContext) => void;
+  /** The parts of its frame relative to the frame register, for listings. */
+  readonly frame: (context: TrampolineContext) => readonly FrameSlot[];
 }
 
 /** Opcode of the two-slot load, and its source that stands for a kernel variable: nothing here has an address for one. */
@@ -112,7 +135,19 @@ const KIND_OF_CODE: Uint8Array = kindsByCode();
 
 /** A backend from its parts. Compiling costs O(slots + branches) and what {@link relax} adds. */
 export function defineBackend<R extends string, A extends CodeBuffer>(parts: BackendParts<R, A>): Backend<R> {
-  const { arch, abi, capabilities, prologue, frameSlots, writeBranch, relocate, disassemble, poke, createCpu } = parts;
+  const {
+    arch,
+    abi,
+    capabilities,
+    prologue,
+    frameSlots,
+    writeBranch,
+    relocate,
+    disassemble,
+    poke,
+    createCpu,
+    trampoline,
+  } = parts;
   const forms = branchForms(parts.branches);
   const lower = KINDS.map((kind) => (parts.lowering as Partial<Record<InsnKind, LowerInsn<A>>>)[kind]);
   const a = parts.assembler();
@@ -179,18 +214,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
       }
       imageSubprogs.push({ name, start: place(slots + subprog), end: place(end), body: place(body), frame, counter });
     }
-    const relocations: Relocation[] = a.relocationOffset.map((offset, i) => ({
-      offset: offset + bytesBefore[a.relocationBranch[i]!]!,
-      kind: a.relocationKind[i]!,
-      symbol: a.relocationSymbol[i]!,
-    }));
-    const patchSites = a.sites.map((site, i): PatchSite => {
-      const far = a.siteFar[i];
-      const offset = place(a.siteStart[i]!);
-      return far === undefined
-        ? { ...site, offset }
-        : { ...site, offset, far: { code: place(far.code), slot: place(far.slot) } };
-    });
+    const { relocations, patchSites } = fieldsOf(a, relaxed);
     const counterCode = a.counterEdge.map((edge, i) => ({
       edge,
       start: place(a.counterStart[i]!),
@@ -220,7 +244,73 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     return code;
   }
 
-  return { arch, abi, capabilities, compile, link, disassemble, poke, createCpu };
+  const classifyArgs = (model: FuncModel): ArgPlaces => placeArgs(model, trampoline.rules);
+
+  function emitTrampoline(spec: TrampolineSpec, options: CompileOptions = {}): Image {
+    const layout = settingsOf("layout", capabilities.layout, options.layout);
+    const features = settingsOf("features", capabilities.features, options.features);
+    const plan = planTrampoline(spec, classifyArgs(spec.model), trampoline.jumps);
+    const context: TrampolineContext = { plan, layout, features, scheme: schemeOf(capabilities, layout) };
+    a.reset(0);
+    a.ensure(64);
+    trampoline.emit(a, context);
+    const relaxed = relax(a, forms);
+    const code = emitCode(a, relaxed, forms, writeBranch);
+    if (code.length > MAX_TRAMPOLINE) {
+      throw new BpfError("limit", `a trampoline of ${code.length} bytes (E2BIG)`, {
+        expected: `at most ${MAX_TRAMPOLINE}`,
+      });
+    }
+    const frame = trampoline.frame(context);
+    return {
+      arch,
+      code,
+      ...fieldsOf(a, relaxed),
+      pokes: [],
+      landing: 0,
+      counterCode: [],
+      subprogs: [{ name: "trampoline", start: 0, end: code.length, body: 0, frame, counter: undefined }],
+      boundaries: new Uint32Array(0),
+      ends: new Uint32Array(0),
+      layout: nameSettings(layout, features),
+    };
+  }
+
+  return {
+    arch,
+    abi,
+    capabilities,
+    compile,
+    link,
+    disassemble,
+    poke,
+    createCpu,
+    classifyArgs,
+    funcModelEqual: (one, other) => samePlaces(classifyArgs(one), classifyArgs(other)),
+    emitTrampoline,
+  };
+}
+
+/** What the buffer knows besides bytes, in its places. */
+function fieldsOf(a: CodeBuffer, relaxed: Relaxed): Pick<Image, "relocations" | "patchSites"> {
+  const { bytesBefore } = relaxed;
+  const place = (label: Label): number => positionOf(a, relaxed, label);
+  return {
+    relocations: a.relocationOffset.map((offset, i) => ({
+      offset: offset + bytesBefore[a.relocationBranch[i]!]!,
+      kind: a.relocationKind[i]!,
+      symbol: a.relocationSymbol[i]!,
+    })),
+    patchSites: a.sites.map((site, i): PatchSite => {
+      const [far, end] = [a.siteFar[i], a.siteEnd[i]];
+      return {
+        ...site,
+        offset: place(a.siteStart[i]!),
+        ...(far === undefined ? {} : { far: { code: place(far.code), slot: place(far.slot) } }),
+        ...(end === undefined ? {} : { end: place(end) }),
+      };
+    }),
+  };
 }
 
 interface SubprogMarks {

@@ -13,14 +13,16 @@ export interface Relocation {
 
 /** Bytes that may be rewritten while the code is live. A `bypass` begins as a jump, every other site as nothing. */
 export interface PatchSite {
-  /** The entry of a subprogram, or one of the two sites of a direct tail call. */
-  readonly kind: "entry" | "bypass" | "target";
+  /** The entry of a subprogram; one of the two sites of a direct tail call; the beginning of a trampoline's block of one program. */
+  readonly kind: "entry" | "bypass" | "target" | "block";
   readonly offset: number;
   readonly size: number;
   /** The subprogram that it is in. */
   readonly subprog: number;
   /** Slot of the tail call, of a `bypass` and a `target`. */
   readonly insn?: number;
+  /** Byte offset of the end of a `block`, where a jump in its place leads when its program must not run any more. */
+  readonly end?: number;
   /** What leads it to targets out of its reach, where the layout has that. Offsets in bytes. */
   readonly far?: FarJump<number>;
 }

@@ -80,6 +80,12 @@ function nameOf(symbol: SymbolRef, image: Image, program: Program): string {
       return `kfunc ${program.kfuncs[symbol.index] ?? symbol.index}`;
     case "packet-load":
       return `packet load of ${symbol.size}`;
+    case "program":
+      return `program ${symbol.index}`;
+    case "program-object":
+      return `object of program ${symbol.index}`;
+    case "trampoline":
+      return symbol.part;
     case "subprog":
       return `subprog ${image.subprogs[symbol.index]?.name ?? symbol.index}`;
   }

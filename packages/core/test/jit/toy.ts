@@ -144,6 +144,12 @@ export function toy(link: Link): Backend<ToyReg> {
     landing: ({ padded }) => 8 * (3 + Number(padded) + Number(link === "register")),
     counterPlace: () => ({ in: "register", register: "t9", holds: "count", counts: "up" }),
     poke: () => ({ phases: [] }),
+    trampoline: {
+      rules: { registers: 5, struct: "stack", typed: false },
+      jumps: false,
+      emit: (a) => a.put("ret"),
+      frame: () => [],
+    },
     branches: [
       { name: "jump", from: "start", encodings: [{ size: 8, ...reach }] },
       { name: "call", from: "start", encodings: [{ size: 8, ...reach }] },
