@@ -1,5 +1,5 @@
-import { type AssembleOptions, assemble, type Engine, interpreter, type Line, trust } from "@bpfkit/core";
-import { Lockstep, type LockstepResult, type RunOptions } from "@bpfkit/kernel";
+import { type AssembleOptions, assemble, type Engine, interpreter, type Line, type MapSpec, trust } from "@bpfkit/core";
+import { Lockstep, type LockstepProgram, type LockstepResult, type RunOptions } from "@bpfkit/kernel";
 import { describe, expect, test } from "vitest";
 import { compiled, faulty, unguarded } from "./support/engines.ts";
 import { ARRAY, HASH, LRU_HASH, le32, le64, mapSpec } from "./support/scripted.ts";
@@ -321,5 +321,43 @@ describe("an engine that is wrong", () => {
   test("is not run twice in a row at once", () => {
     const program = new Lockstep({ engine: interpreter }).load(trust(assemble("r0 = 1\nexit")));
     expect(() => program.run({ repeat: 2 })).toThrow("repeat 2 in lockstep, expected 1");
+  });
+});
+
+describe("tail calls", () => {
+  const TABLE: MapSpec = { name: "table", type: 3, keySize: 4, valueSize: 4, maxEntries: 2, flags: 0 };
+  const CALLER = "r6 = r1\nr1 = r6\nr2 = map[table]\nr3 = 0\ncall tail_call\nr0 = 7\nexit";
+  const CALLEE = "r0 = 1\nr0 += 1\nexit";
+
+  function chain(engine: Engine): { readonly lockstep: Lockstep; readonly caller: LockstepProgram } {
+    const lockstep = new Lockstep({ engine });
+    const load = (name: string, text: string): LockstepProgram =>
+      lockstep.load(trust(assemble(text, { name, maps: [TABLE] })));
+    const caller = load("caller", CALLER);
+    lockstep.progArray("table").set(0, load("callee", CALLEE));
+    return { lockstep, caller };
+  }
+
+  test("are followed into the program that a slot holds in both kernels, until it is emptied in both", () => {
+    const { lockstep, caller } = chain(interpreter);
+    const followed = caller.run();
+    expect(followed.equal).toBe(true);
+    expect(followed.subject.returnValue).toBe(2);
+    expect(followed.program.program.name).toBe("callee");
+    expect(lockstep.progArray(TABLE).delete(0)).toBe(true);
+    expect(lockstep.progArray(TABLE).delete(0)).toBe(false);
+    const missed = caller.run();
+    expect([missed.equal, missed.subject.returnValue, missed.program.program.name]).toEqual([true, 7, "caller"]);
+  });
+
+  test("lead to a difference that is told in the program where it is", () => {
+    const wrong = faulty(1, "r0 += 2");
+    const { difference, program } = chain({
+      name: "wrong",
+      load: (verified, ...rest) => (verified.program.name === "callee" ? wrong : interpreter).load(verified, ...rest),
+    }).caller.run();
+    expect(difference).toMatchObject({ at: 1, what: "r0", next: { at: 2 } });
+    expect(program.program.name).toBe("callee");
+    expect(difference!.listing).toContain("after instruction 1 of 'callee': r0");
   });
 });

@@ -305,7 +305,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
     },
   );
 
-  test("every broken one is caught by call trees", { timeout: TIMEOUT }, () => {
+  test("every broken one is caught by call trees", { timeout: 5 * TIMEOUT }, () => {
     const parts = { "x86-64": x86_64Parts, arm64: arm64Parts, riscv64: riscv64Parts }[arch]!;
     const survivors: string[] = [];
     let mutants = 0;
@@ -350,7 +350,7 @@ function layoutsOf({ capabilities: { layout, features } }: Backend): readonly [s
 }
 
 test(`B-18 three back-ends: random call trees leave equal traces, counts and results on all engines, in all right schemes (${TREES} trees)`, {
-  timeout: TIMEOUT + 500 * TREES,
+  timeout: TIMEOUT + 2000 * TREES,
 }, () => {
   const settings = BACKENDS.flatMap((one) => treeSettings(one).map((setting) => ({ setting, ...watched(one) })));
   const batch = 250;
