@@ -11,7 +11,8 @@ describe("conform", () => {
     expect(title).toBe("conformance, part 7 of 60, seed 1");
     expect(head).toMatch(/^ +interpreter +x86-64/);
     expect(rows.map((row) => row.trim().split(/\s+/)[0])).toContain("base64");
-    expect(rows.at(-2)).toMatch(/^ {2}lockstep +20 +20/);
+    expect(rows.at(-3)).toMatch(/^ {2}lockstep +20 +20/);
+    expect(rows.at(-1)).toMatch(/^ {2}call trees +12 +12/);
   });
 
   test("prints the same as JSON", () => {

@@ -121,6 +121,8 @@ function matrix(reports: readonly ConformanceReport[], style: Style): string {
       ...reports.map(({ lockstep }) => ({ text: grouped(lockstep.instructions), failed: false })),
     ]);
   }
+  if (reports.some(({ callTrees }) => callTrees.trees > 0))
+    rows.push(["call trees", ...reports.map(({ callTrees }) => cell(callTrees.trees, callTrees.failed))]);
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => (column === 0 ? row[0] : (row[column] as Cell).text).length)),
   );
@@ -158,6 +160,7 @@ function runLockstep(call: Call): number {
       const report = runConformance(subject, {
         cases: [],
         programs: ROUND,
+        trees: 0,
         inputs: INPUTS,
         size: SIZES[round % SIZES.length]!,
         seed: first + ROUND * round,
