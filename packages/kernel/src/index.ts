@@ -16,7 +16,22 @@ export type { ProgArrayOwner } from "./maps/prog-array-owner.ts";
 export type { ExtensionLink } from "./links.ts";
 
 // operation.ts
-export { drain, type Mutex, type Operation, type Step } from "./operation.ts";
+export { type ArmedTrap, drain, type Mutex, type Operation, type Step } from "./operation.ts";
+
+// rcu.ts
+export type { Reader, ReaderKind } from "./rcu.ts";
+
+// scheduler/schedule.ts
+export type { Scheduled, ScheduleOptions } from "./scheduler/schedule.ts";
+
+// scheduler/cpu-lane.ts
+export type { EndedRun, Granularity, ScheduledRun } from "./scheduler/cpu-lane.ts";
+
+// scheduler/operation-lane.ts
+export type { Outcome } from "./scheduler/operation-lane.ts";
+
+// scheduler/choices.ts
+export { type ChoiceSource, type Choose, everyChoice, type Move } from "./scheduler/choices.ts";
 
 // text/sites.ts
 export type { LiveSite } from "./text/sites.ts";

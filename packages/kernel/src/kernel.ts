@@ -31,6 +31,7 @@ import { checkProgram, ProgramHost, type UserFunctions } from "./program-host.ts
 import { Random } from "./random.ts";
 import { Rcu, type Reader, readerKind } from "./rcu.ts";
 import { Resident, residentOf } from "./resident.ts";
+import { type Scheduled, type ScheduleOptions, schedule } from "./scheduler/schedule.ts";
 import { Ledger, type LedgerCounts } from "./text/ledger.ts";
 import { PokeTable } from "./text/poke-table.ts";
 import type { PokeProtocol } from "./text/protocols.ts";
@@ -185,26 +186,31 @@ export class Kernel {
     checkProgram({ ...verified, program }, this.#functions);
     checkTailCallStack(verified);
     const undo: (() => void)[] = [];
+    const id = ++this.#programs;
+    undo.push(() => {
+      if (id === this.#programs) this.#programs--;
+    });
     try {
       const maps = program.maps.map((spec) => this.#maps.get(spec) ?? this.#makeFor(spec, undo));
       const host = new ProgramHost(this, this.#site, program, maps, this.#functions);
       const executable = this.engine.load(verified, host, options);
-      undo.push(() => executable.release());
+      let pokes: PokeTable | undefined;
+      undo.push(() => (pokes ? pokes.defer(() => executable.release()) : executable.release()));
+      pokes = this.#placeText(executable, maps, undo);
       const resident = new Resident({
-        id: this.#programs + 1,
+        id,
         memory: this.memory,
         verified,
         executable,
         target: extended,
         type: program.type,
         jited: this.#text !== undefined,
-        pokes: this.#placeText(executable, maps, undo),
+        pokes,
         retire: (retired) => this.#retire(retired),
       });
       undo.push(() => extended?.drop());
       for (const map of maps) if (map instanceof ProgArrayMap) undo.push(map.join(resident));
-      yield* settleAll(resident.pokes, undo);
-      this.#programs++;
+      yield* settleAll(pokes, undo);
       return new LoadedProgram(this.#programSite(program.type), resident);
     } catch (error) {
       for (const step of undo.reverse()) step();
@@ -236,6 +242,38 @@ export class Kernel {
       throw new BpfError("argument", `extension '${extension.name}'`, { expected: "a live program of this kernel" });
     }
     return extend(resident, subprog);
+  }
+
+  /**
+   * Lets runs on several CPUs and operations go on at the same time, interleaved step by step: from a seed, from a recorded schedule, or as a
+   * function chooses. CPUs fetch code that is being rewritten as real ones can: old or new until they are synchronized. Never hangs: where
+   * nothing can move, `stuck` says who waits for whom.
+   *
+   * Cost: moves × (CPUs + operations).
+   *
+   * @example
+   * ```ts
+   * const { schedule, stuck, runs } = kernel.schedule({
+   *   runs: [{ program, times: 3 }, { program, times: 3 }],
+   *   operations: { update: table.changing(0, next) },
+   *   choose: { seed: 7 },
+   * });
+   * ```
+   *
+   * @throws {BpfError} `argument` for a CPU that is not there, a program that does not run, and a recorded schedule that does not fit
+   */
+  schedule(options: ScheduleOptions): Scheduled {
+    return schedule(
+      {
+        memory: this.memory,
+        rcu: this.#rcu,
+        cpus: this.cpus,
+        text: this.engine.text,
+        sites: this.#text,
+        runOn: (cpu) => this.#running[cpu],
+      },
+      options,
+    );
   }
 
   /** What changes of live code have cost so far. */
@@ -323,24 +361,27 @@ export class Kernel {
     const text = this.#text;
     if (text === undefined || image === undefined || imageAddress === undefined) return undefined;
     text.add(program.program.name, image, imageAddress);
-    undo.push(() => text.remove(image, imageAddress));
-    return image.pokes.length === 0
-      ? undefined
-      : new PokeTable(text, image, imageAddress, readerKind(program), (index) => progArrayAt(maps, index));
+    let pokes: PokeTable | undefined;
+    const remove = (): void => text.remove(image, imageAddress);
+    undo.push(() => (pokes ? pokes.defer(remove) : remove()));
+    if (image.pokes.length > 0)
+      pokes = new PokeTable(text, image, imageAddress, readerKind(program), (index) => progArrayAt(maps, index));
+    return pokes;
   }
 
   /** Nobody holds the program: no change of a prog array touches its code from here on, and when the last run ends its memory goes. */
   #retire(resident: Resident): void {
     const { pokes, executable, verified } = resident;
     for (const map of pokes?.maps ?? []) map.untrack(pokes!);
-    this.#rcu.defer(
-      () => {
-        const { image, imageAddress } = executable;
-        if (image !== undefined && imageAddress !== undefined) this.#text?.remove(image, imageAddress);
-        resident.free();
-      },
-      readerKind(verified) === "rcu" ? ["rcu"] : ["rcu", "sleepable"],
-    );
+    const free = (): void => {
+      const { image, imageAddress } = executable;
+      if (image !== undefined && imageAddress !== undefined) this.#text?.remove(image, imageAddress);
+      resident.free();
+    };
+    const afterRuns = (): void =>
+      this.#rcu.defer(free, readerKind(verified) === "rcu" ? ["rcu"] : ["rcu", "sleepable"]);
+    if (pokes === undefined) afterRuns();
+    else pokes.defer(afterRuns);
   }
 
   #programSite(type: string): ProgramSite {

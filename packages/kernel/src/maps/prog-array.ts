@@ -203,6 +203,22 @@ export class ProgArrayMap extends LiveMap {
     if (previous === next) return previous !== undefined;
     const pokes = this.#following(index);
     checkMove(pokes, next?.landing);
+    // Code that is rewritten stays until that is done, even if its program goes meanwhile.
+    const tables = new Set(pokes.map(({ table }) => table));
+    for (const table of tables) table.hold();
+    try {
+      return yield* this.#move(index, pokes, previous, next);
+    } finally {
+      for (const table of tables) table.drop();
+    }
+  }
+
+  *#move(
+    index: number,
+    pokes: readonly LivePoke[],
+    previous: Resident | undefined,
+    next: Resident | undefined,
+  ): Operation<boolean> {
     yield* this.#store(index, next?.object ?? 0n);
     try {
       yield* moveOrUndo(pokes, previous?.landing, next?.landing);

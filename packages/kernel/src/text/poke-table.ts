@@ -11,6 +11,7 @@ export interface LivePoke {
   readonly insn: number;
   readonly map: ProgArrayMap;
   readonly key: number;
+  readonly table: PokeTable;
   readonly text: TextSites;
   /** Who can be in its code. */
   readonly readers: Reader["kind"];
@@ -23,6 +24,9 @@ export interface LivePoke {
 /** One table for all subprograms of a program. Prog arrays track the table, never the code. */
 export class PokeTable {
   readonly pokes: readonly LivePoke[];
+  /** Updates in progress that rewrite its sites. */
+  #updates = 0;
+  #deferred: (() => void)[] = [];
 
   /** Of an image whose sites `text` knows, and which `readers` run. */
   constructor(
@@ -41,12 +45,31 @@ export class PokeTable {
       insn,
       map: mapAt(map),
       key,
+      table: this,
       text,
       readers,
       bypass: site(bypass.offset),
       target: site(target.offset),
       stable: false,
     }));
+  }
+
+  /** An update begins that rewrites sites of the table: they stay until it has ended. */
+  hold(): void {
+    this.#updates++;
+  }
+
+  drop(): void {
+    if (--this.#updates > 0) return;
+    const due = this.#deferred;
+    this.#deferred = [];
+    for (const give of due) give();
+  }
+
+  /** Calls `give` once no update in progress can touch the sites: at once when there is none. */
+  defer(give: () => void): void {
+    if (this.#updates === 0) give();
+    else this.#deferred.push(give);
   }
 
   /** The prog arrays that it goes through. */

@@ -44,6 +44,7 @@ export class TextSites {
   readonly #text: Pick<Backend, "poke">;
   readonly #ledger: Ledger;
   readonly #sites = new Map<bigint, Entry>();
+  #version = 0;
 
   constructor(
     memory: Memory,
@@ -62,6 +63,11 @@ export class TextSites {
     return [...this.#sites.values()];
   }
 
+  /** Another number when there are other sites. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** The site that begins at an address. */
   at(address: bigint): LiveSite | undefined {
     return this.#sites.get(address);
@@ -69,6 +75,7 @@ export class TextSites {
 
   /** Takes in the sites of an image placed at `base`, as they are in a fresh image. */
   add(owner: string, image: Image, base: bigint): void {
+    this.#version++;
     const behindTarget = new Map(
       image.pokes.map(({ bypass, target }) => [bypass.offset, base + BigInt(target.offset + target.size)]),
     );
@@ -83,6 +90,7 @@ export class TextSites {
 
   /** Forgets the sites of an image that goes. */
   remove(image: Image, base: bigint): void {
+    this.#version++;
     for (const { offset } of image.patchSites) this.#sites.delete(base + BigInt(offset));
   }
 
