@@ -1,7 +1,7 @@
 import { POKE_PROTOCOLS, type PokeProtocol } from "@bpfkit/kernel";
 import { describe, expect, test } from "vitest";
 import { type Checked, checkHistories, formatSchedule } from "../src/poke/check.ts";
-import type { Search } from "../src/poke/explore.ts";
+import { type Search, search } from "../src/poke/explore.ts";
 import { modelReader, modelTrace } from "../src/poke/model.ts";
 import { POKE_MUTANTS, POKE_RULES } from "../src/poke/mutants.ts";
 import { scheduleWord } from "../src/poke/replay.ts";
@@ -42,6 +42,14 @@ describe("the model of the two sites", () => {
       expect(violation!.what).toMatch(WHAT[name] ?? /finds nothing/);
     },
   );
+
+  test("a schedule that comes to a point where nobody can go on is a violation", () => {
+    const trace = modelTrace(landed, ["f", "none"]);
+    const stuck = { ...modelReader(trace), next: () => [] };
+    const { violation } = search({ trace, readers: [stuck], passes: 1 });
+    expect(violation?.what).toBe("nobody can go on");
+    expect(scheduleWord(violation!.schedule)).toMatch(/0/);
+  });
 
   test("a violation is shown as a schedule, and as a word", () => {
     const { violation } = check(POKE_RULES.get("bypass-first")!.protocol, 1, 1);

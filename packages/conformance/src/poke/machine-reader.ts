@@ -71,6 +71,8 @@ const PRESERVED = 0x5afe_0000_0000_0000n;
 interface Place {
   readonly cpu: CpuState;
   readonly stack: Uint8Array;
+  /** Index of the site that it is in, or -1. */
+  readonly site: number;
   /** What a run has come to whose last instruction is done; only that it has ended is not known yet. */
   readonly outcome: Outcome | undefined;
 }
@@ -93,7 +95,7 @@ export class MachineReader implements Reader {
   readonly #ids = new Map<string, number>();
   /** Where moves lead, by place and what is fetched. */
   readonly #executed = new Map<string, number>();
-  /** Per place and step count. */
+  /** Per place, at sites per step count, too. */
   readonly #moves = new Map<number, readonly MachineMove[]>();
   /** Code addresses at which places are, as marks for the CPU. */
   readonly #marks: { readonly base: bigint; readonly marks: Uint8Array };
@@ -129,7 +131,7 @@ export class MachineReader implements Reader {
   }
 
   next(place: number, count: number): readonly MachineMove[] {
-    const key = place * (this.#scene.trace.steps.length + 1) + count;
+    const key = place * (this.#scene.trace.steps.length + 1) + (this.#places[place]!.site < 0 ? 0 : count);
     let moves = this.#moves.get(key);
     if (moves === undefined) {
       moves = this.#find(place, count);
@@ -156,13 +158,12 @@ export class MachineReader implements Reader {
 
   #find(place: number, count: number): readonly MachineMove[] {
     const { timeline, memory, trace } = this.#scene;
-    const { outcome } = this.#places[place]!;
+    const { outcome, site } = this.#places[place]!;
     if (outcome !== undefined) {
       const what = outcome.kind === "broken" ? outcome.what : `comes back: ${outcome.callee}`;
       return [{ what, to: outcome, fetched: undefined, resume: undefined }];
     }
     const pc = this.pc(place);
-    const site = timeline.siteAt(pc);
     if (site < 0) return [this.#move(place, undefined, undefined)];
     const { start } = timeline.extent(site);
     const moves = new Map<string, MachineMove>();
@@ -313,7 +314,8 @@ export class MachineReader implements Reader {
         : JSON.stringify(outcome, plain);
     let id = this.#ids.get(key);
     if (id === undefined) {
-      id = this.#places.push({ cpu, stack: bytes, outcome }) - 1;
+      const site = outcome === undefined ? this.#scene.timeline.siteAt(cpu.pc) : -1;
+      id = this.#places.push({ cpu, stack: bytes, site, outcome }) - 1;
       this.#ids.set(key, id);
     }
     return id;

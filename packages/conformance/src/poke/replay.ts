@@ -32,7 +32,7 @@ export interface Played {
   readonly what: string | undefined;
 }
 
-const FORM = "ARCH/PROTOCOL/GRANULARITY/HISTORY/SCHEDULE, as in x86-64/bypass-first/site/f/u7.0.0";
+const FORM = "ARCH/PROTOCOL/GRANULARITY/HISTORY/SCHEDULE, as in x86-64/bypass-first/site/f/u2.0.0.0:1.0.0";
 const GRANULARITIES: readonly string[] = ["site", "instruction"] satisfies readonly Granularity[];
 const CALLEES: readonly string[] = ["none", "f", "g"] satisfies readonly Callee[];
 /** Most runs of a reader in a replay. */

@@ -33,8 +33,10 @@ export interface Scenario {
   readonly readers: readonly Reader[];
   /** Runs of each reader, one after the other. */
   readonly passes: number;
-  /** Whether the updater's `wait-readers` covers these readers; true unless told. */
+  /** Whether a wait for readers of their kind covers these readers; true unless told. */
   readonly covered?: boolean;
+  /** What their runs are to those who wait; `rcu` unless told. */
+  readonly kind?: "rcu" | "sleepable";
   /** Whether a program that was replaced is freed only after all runs then in progress; true unless told. */
   readonly graceBeforeFree?: boolean;
 }
@@ -172,14 +174,14 @@ export class Rules {
 
   /** The updater. */
   #update(state: number, count: number, freed: number): number {
-    const { trace, covered = true } = this.#scenario;
+    const { trace } = this.#scenario;
     const step = trace.steps[count];
     if (step === undefined) return 0;
     const move = this.move(UPDATER, 0);
     if (step.kind === "refused") return this.#add(0, -1, move, step.reason);
     if (isWait(step) && this.#words.some((word) => (this.#flags(word) & AWAITED) !== 0)) return 0;
     const reached = trace.steps[count + 1];
-    const awaits = reached !== undefined && isWait(reached) && (covered || reached.kind === "wait-clear");
+    const awaits = reached !== undefined && isWait(reached) && this.#isCovered(reached);
     if (step.kind !== "begin" && step.kind !== "end" && !awaits) return this.#add(0, state + 1, move);
     const words = this.#words.slice();
     let now = freed;
@@ -202,6 +204,12 @@ export class Rules {
       pins |= this.#flags(words[who]!) >> 1;
     }
     return BITS[before] & ~pins;
+  }
+
+  #isCovered(wait: TraceStep): boolean {
+    if (wait.kind !== "wait-readers") return true;
+    const { covered = true, kind = "rcu" } = this.#scenario;
+    return covered && (wait.readers?.some((waited) => waited === kind || waited === "tasks") ?? true);
   }
 
   /** Whether a wait is for a reader. */
@@ -374,7 +382,7 @@ export function stepText({ steps, history }: Trace, count: number): string {
     case "wait-clear":
       return `no CPU stands from 0x${step.from.toString(16)} to 0x${step.to.toString(16)}`;
     case "wait-readers":
-      return "all runs that had begun have ended";
+      return "all runs have ended that had begun";
     case "begin":
       return `begins to put ${history[step.update]} into the slot`;
     case "end":

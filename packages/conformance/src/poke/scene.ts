@@ -26,6 +26,8 @@ export interface PokeSubject {
   readonly granularity?: Granularity;
   /** Direct tail calls through the slot, one after the other in the program; 1 unless told. */
   readonly tailCalls?: number;
+  /** Whether the program may sleep in its runs; false unless told. */
+  readonly sleepable?: boolean;
   /** Changes the steps of a history, for what is to be found wrong. */
   readonly spoil?: (steps: readonly TraceStep[]) => readonly TraceStep[];
 }
@@ -60,13 +62,22 @@ export interface MachineScenario extends Omit<Scenario, "passes"> {
  * mutex and the slot that direct tail calls do not look at are left out.
  */
 export function machineSearch(subject: PokeSubject, history: readonly Callee[], readers: number): MachineScenario {
-  const { backend, protocol, options = {}, granularity = "site", tailCalls = 1, spoil = (steps) => steps } = subject;
+  const {
+    backend,
+    protocol,
+    options = {},
+    granularity = "site",
+    tailCalls = 1,
+    sleepable = false,
+    spoil = (steps) => steps,
+  } = subject;
   const kernel = new Kernel({
     engine: jit(backend, { ...options, layout: { ...options.layout, directTailCalls: true } }),
     ...(protocol === undefined ? {} : { pokeProtocol: protocol }),
     memory: { sizes: SIZES },
   });
-  const load = (source: string): LoadedProgram => kernel.load(trust(assemble(source, { type: "xdp", maps: [TABLE] })));
+  const load = (source: string): LoadedProgram =>
+    kernel.load(trust({ ...assemble(source, { type: "xdp", maps: [TABLE] }), sleepable }));
   const main = load(mainOf(tailCalls));
   const programs = { f: load(CALLEES.f), g: load(CALLEES.g) };
   const { image, imageAddress } = main.executable;
@@ -158,7 +169,12 @@ export function machineSearch(subject: PokeSubject, history: readonly Callee[], 
   const entry = imageAddress + BigInt(image!.subprogs[0]!.start);
   const scene = { backend, memory, entry, context, stack, returnAddress, callees, results: RESULTS };
   const reader = new MachineReader({ ...scene, trace, timeline, granularity, nameOf }, stops);
-  return { trace, readers: Array.from({ length: readers }, () => reader), nameOf };
+  return {
+    trace,
+    readers: Array.from({ length: readers }, () => reader),
+    kind: sleepable ? "sleepable" : "rcu",
+    nameOf,
+  };
 }
 
 function isIn(address: bigint, start: bigint, size: number): boolean {

@@ -4,6 +4,9 @@ import type { PokePlan } from "@bpfkit/core";
 /** What a slot can hold in a history: nothing, or one of two programs. */
 export type Callee = "none" | "f" | "g";
 
+/** Whom a wait is for, as the kernel's steps say it; see its `Reader`. */
+export type ReaderKind = "rcu" | "sleepable" | "tasks";
+
 /** One step, in the order in which they were made. */
 export type TraceStep =
   | {
@@ -16,10 +19,13 @@ export type TraceStep =
     }
   /** From here on every CPU fetches what is there by now. */
   | { readonly kind: "sync-cores" }
-  /** Not made while a CPU stands from `from` to below `to`. */
+  /**
+   * Not made until every CPU has been seen outside of `from` to below `to`. They need not be outside at the same time: the kernel's own step asks
+   * for more, and what holds for this one holds for that.
+   */
   | { readonly kind: "wait-clear"; readonly from: bigint; readonly to: bigint }
-  /** Not made while a run that had begun when the step was reached is in progress. */
-  | { readonly kind: "wait-readers" }
+  /** Not made while a run of these kinds is in progress that had begun when the step was reached; of all kinds unless told. */
+  | { readonly kind: "wait-readers"; readonly readers?: readonly ReaderKind[] }
   /** An update begins: from here on its value may be seen. */
   | { readonly kind: "begin"; readonly update: number }
   /** An update has ended: runs that begin from here on see it, or a later one. */
@@ -47,6 +53,7 @@ export interface Site {
 /**
  * What CPUs may fetch at the sites. Between two of its syncs a CPU may fetch, for each unit by itself, the old value or any newer one: a byte
  * on x86-64, an aligned word on arm64, a parcel of 2 bytes on riscv64. A sync reaches all CPUs, so this depends on the step count alone.
+ * One fetch says nothing of the next: a CPU may see the new value and then the old one again, which is more than real ones do.
  */
 export class Timeline {
   readonly #sites: readonly Site[];
