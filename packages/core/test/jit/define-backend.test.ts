@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { assemble } from "../../src/asm/parse.ts";
 import { BpfError } from "../../src/errors.ts";
+import { defineBackend } from "../../src/jit/define-backend.ts";
 import { formatListing, notesOf } from "../../src/jit/listing.ts";
 import { trust } from "../../src/trust.ts";
-import { toy } from "./toy.ts";
+import { toy, toyParts } from "./toy.ts";
 
 const backend = toy("register");
 const compile = (text: string, options = {}) => backend.compile(trust(assemble(text)), options);
@@ -34,7 +35,6 @@ describe("compile", () => {
   });
 
   test.each([
-    ["r1 = 0\nr2 = 0\nr3 = 0\ncall 12\nexit", "tail_call at 3 has no lowering on toy-register yet", 3],
     ["r0 = 0\nr1 = addr_space_cast(r0, 0, 1)\nexit", "addr_space_cast at 1 has no lowering on toy-register yet", 1],
     ["gotox r1\nexit", "gotox at 0 has no lowering on toy-register yet", 0],
     ["callx r1\nexit", "callx at 0 has no lowering on toy-register yet", 0],
@@ -50,9 +50,9 @@ describe("compile", () => {
   });
 
   test("takes settings that the backend declares, and names them in the image", () => {
-    expect(compile("exit").layout).toBe("no-padded level=2 fast");
+    expect(compile("exit").layout).toBe("no-padded level=2 tailCalls=pointer no-directTailCalls fast");
     const padded = compile("exit", { layout: { padded: true }, features: { fast: false } });
-    expect(padded.layout).toBe("padded level=2 no-fast");
+    expect(padded.layout).toBe("padded level=2 tailCalls=pointer no-directTailCalls no-fast");
     expect(padded.subprogs[0]!.body).toBe(compile("exit").subprogs[0]!.body + 8);
   });
 
@@ -65,6 +65,21 @@ describe("compile", () => {
       "layout setting level of type boolean, expected number",
     );
     expect(() => compile("exit", { layout: { toString: true } })).toThrow("unknown layout setting toString");
+    expect(() => compile("exit", { layout: { tailCalls: "by-value" } })).toThrow(
+      "layout setting tailCalls=by-value, expected pointer",
+    );
+  });
+
+  test("refuses a tail call below a callback, which nobody hands the count to", () => {
+    const callback = "r1 = 1\nr2 = subprog[f]\nr3 = 0\nr4 = 0\ncall 181\nr0 = 0\nexit\nf:\ncall 12\nr0 = 0\nexit";
+    expect(() => compile(callback)).toThrow("a tail call within callback f of");
+  });
+
+  test("E-4 a prologue that lands tail calls elsewhere than it says is found out", () => {
+    const wrong = defineBackend({ ...toyParts("register"), landing: () => 16 });
+    expect(() => wrong.compile(trust(assemble("r0 = 0\nexit")))).toThrow(
+      "tail calls landing 16 bytes behind the entry, not 32",
+    );
   });
 });
 

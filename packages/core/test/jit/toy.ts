@@ -4,7 +4,7 @@ import { invariant } from "../../src/errors.ts";
 import { KINDS } from "../../src/isa/decode.ts";
 import type { Backend, Cpu, CpuState, CpuStop, Line } from "../../src/jit/backend.ts";
 import { CodeBuffer, type Label } from "../../src/jit/code-buffer.ts";
-import { defineBackend, type LowerContext, type Lowering } from "../../src/jit/define-backend.ts";
+import { type BackendParts, defineBackend, type LowerContext, type Lowering } from "../../src/jit/define-backend.ts";
 import type { Symbol as SymbolRef } from "../../src/machine/engine.ts";
 import { trapping } from "../../src/machine/fault.ts";
 import { Access, type Memory } from "../../src/machine/memory.ts";
@@ -60,6 +60,10 @@ export type Link = "stack" | "register";
 
 /** The backend; it knows 64-bit `mov`, `+=`, loads and stores of 8 bytes, `==`, jumps, calls and exits. */
 export function toy(link: Link): Backend<ToyReg> {
+  return defineBackend(toyParts(link));
+}
+
+export function toyParts(link: Link): BackendParts<ToyReg, ToyAssembler> {
   const lowering: Lowering<ToyAssembler> = {
     ...(Object.fromEntries(KINDS.map((kind) => [kind, refuse])) as unknown as Lowering<ToyAssembler>),
     mov: (a, insns, at) => {
@@ -108,7 +112,7 @@ export function toy(link: Link): Backend<ToyReg> {
     },
     exit: (a, _insns, _at, context) => leave(a, context, link),
   };
-  return defineBackend<ToyReg, ToyAssembler>({
+  return {
     arch: `toy-${link}`,
     abi: {
       bpf: NAMES.slice(0, 11),
@@ -161,7 +165,7 @@ export function toy(link: Link): Backend<ToyReg> {
     relocate: (code, offset, _kind, _address, value) => new DataView(code.buffer).setInt32(offset, Number(value), true),
     disassemble,
     createCpu: (memory) => new ToyCpu(memory, link),
-  });
+  };
 }
 
 function callHost(a: ToyAssembler, symbol: SymbolRef): void {
