@@ -34,6 +34,7 @@ export const X10 = 10;
 export const X11 = 11;
 export const X12 = 12;
 export const X19 = 19;
+export const X20 = 20;
 /** BPF r10. */
 export const X25 = 25;
 /** Address of the count of tail calls, or the count; counter.ts. */

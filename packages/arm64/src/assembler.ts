@@ -41,7 +41,7 @@ const CBZ_WORD = 0xb400_0000 | 0;
 /** Bit 24 of cbz inverts it, bit 0 of b.cond. */
 const CBNZ_BIT = 0x0100_0000;
 
-/** Rows b, bl, b_cond, cbz and cbnz of the instruction table. The operand is a condition, or the register of cbz. */
+/** Rows b, bl, b_cond, cbz and cbnz of the instruction table. The operand is a condition, or the register of cbz, with {@link CBNZ_BIT} that of cbnz. */
 export function writeBranch(
   bytes: Uint8Array,
   at: number,
@@ -59,7 +59,7 @@ export function writeBranch(
     writeWord(bytes, at, word | branch19(displacement));
     return;
   }
-  writeWord(bytes, at, (form === B_COND ? word ^ 1 : word | CBNZ_BIT) | branch19(OVER_B.size));
+  writeWord(bytes, at, (form === B_COND ? word ^ 1 : word ^ CBNZ_BIT) | branch19(OVER_B.size));
   writeWord(bytes, at + 4, B_WORD | branch26(displacement - 4));
   writeWord(bytes, at + 8, NOP_WORD);
 }
@@ -100,6 +100,11 @@ export class Assembler extends CodeBuffer {
   /** Branches where all 64 bits of a register are 0. */
   cbz(register: number, target: Label): void {
     this.branch(CBZ, register, target);
+  }
+
+  /** Branches where not all of them are. */
+  cbnz(register: number, target: Label): void {
+    this.branch(CBZ, CBNZ_BIT | register, target);
   }
 
   bl(target: Label): void {

@@ -1,5 +1,5 @@
 // Calls, packet loads (which are calls) and exits: RFC 9669 sections 4.3 and 5.5. r1..r5 are where a callee expects them.
-import type { LowerContext, LowerInsn, Lowering, Size, Symbol as SymbolRef } from "@bpfkit/core";
+import type { LowerInsn, Lowering, Settings, Size, Symbol as SymbolRef } from "@bpfkit/core";
 import { REG, X0, X1, X8, X10, X19, XZR } from "../abi.ts";
 import { type Assembler, CC } from "../assembler.ts";
 import { emitCounterCall, emitCounterReturn } from "../counter.ts";
@@ -10,7 +10,7 @@ import { emitAddress } from "./memory.ts";
 const { bl, blr, sbfm, subs_imm, csel } = emit;
 
 /** Near, or by an address in x10 where the layout says that code may lie anywhere. */
-function emitCall(a: Assembler, symbol: SymbolRef, { layout }: LowerContext<Assembler>): void {
+export function emitCall(a: Assembler, symbol: SymbolRef, { layout }: { readonly layout: Settings }): void {
   if (layout.far) {
     emitAddress(a, X10, symbol);
     blr(a, X10);
