@@ -2,6 +2,7 @@
 import { BpfError } from "../errors.ts";
 import { Reach, reachOf } from "./branches.ts";
 import { Link, type PatchList, type PatchStore } from "./list.ts";
+import type { Columns } from "./memory.ts";
 
 /** Per new slot, where it came from. */
 export interface Track {
@@ -11,6 +12,14 @@ export interface Track {
   readonly node: Int32Array;
   /** The patch it came with, 0 for an original. */
   readonly patch: Int32Array;
+}
+
+/** In which memory the parts of a layout are made. */
+export interface LayoutMemory {
+  readonly kept: Columns;
+  readonly places: Columns;
+  readonly tracks: Columns | undefined;
+  readonly scratch: Columns;
 }
 
 const { REPLACEMENT, POINTS, SHIFT } = Link;
@@ -34,8 +43,9 @@ export class Layout {
   readonly entry: Int32Array;
   readonly track: Track | undefined;
   /** Pairs of new slot and node. */
-  jumps: Int32Array = new Int32Array(2 * FEW);
+  jumps: Int32Array;
   jumpCount = 0;
+  readonly #scratch: Columns;
   readonly #list: PatchList;
   readonly #store: PatchStore;
   readonly #original: Int32Array;
@@ -47,20 +57,21 @@ export class Layout {
   readonly #pending: number[] = [];
   #scope = 0;
 
-  constructor(list: PatchList, tracked: boolean) {
+  /** Words are made in `kept`, places in `places`, tracks in `tracks` if given, all else in `scratch`. */
+  constructor(list: PatchList, { kept, places, tracks, scratch }: LayoutMemory) {
     const store = list.store();
     const { originals, length } = store;
     this.#list = list;
     this.#store = store;
     this.#original = list.program.insns.words;
-    this.words = new Int32Array(2 * length);
-    this.place = new Int32Array(originals + 1);
-    this.entry = store.prepends === 0 ? this.place : new Int32Array(originals + 1);
+    this.#scratch = scratch;
+    this.words = kept.int32(2 * length);
+    this.place = places.int32(originals + 1);
+    this.entry = store.prepends === 0 ? this.place : places.int32(originals + 1);
+    this.jumps = scratch.int32(2 * FEW);
     const nested = store.aimsInside || store.poolState !== undefined;
-    this.#poolPlace = nested ? new Int32Array(store.poolSlots + 1) : undefined;
-    this.track = tracked
-      ? { origin: new Int32Array(length), node: new Int32Array(length), patch: new Int32Array(length) }
-      : undefined;
+    this.#poolPlace = nested ? scratch.int32(store.poolSlots + 1) : undefined;
+    this.track = tracks && { origin: tracks.int32(length), node: tracks.int32(length), patch: tracks.int32(length) };
     if (nested) this.#runNested();
     else this.#run();
   }
@@ -112,6 +123,7 @@ export class Layout {
         if (track !== undefined) {
           track.origin[to] = i;
           track.node[to] = i;
+          track.patch[to] = 0;
         }
         to++;
         continue;
@@ -287,8 +299,9 @@ export class Layout {
   #jump(to: number, node: number): void {
     const at = 2 * this.jumpCount++;
     if (at === this.jumps.length) {
-      const longer = new Int32Array(2 * at);
+      const longer = this.#scratch.int32(2 * at);
       longer.set(this.jumps);
+      this.#scratch.giveBack(this.jumps);
       this.jumps = longer;
     }
     this.jumps[at] = to;

@@ -1,5 +1,5 @@
 // From a patch list to a program: everything in its new place, then every jump once, then everything else that points at code.
-import { Fact, type InsnFacts, noFacts } from "../analysis/facts.ts";
+import { Fact, type InsnFacts } from "../analysis/facts.ts";
 import { BpfError } from "../errors.ts";
 import { Insns } from "../isa/insns.ts";
 import type { Program } from "../program.ts";
@@ -7,6 +7,7 @@ import { Reach, reachOf } from "./branches.ts";
 import { Layout, type Track } from "./layout.ts";
 import { Link, type PatchList, type PatchStore } from "./list.ts";
 import { fitsOffset, lengthen } from "./long-jumps.ts";
+import { Columns } from "./memory.ts";
 import {
   checkMetadata,
   type Heirs,
@@ -27,6 +28,11 @@ export interface LinearizeOptions {
   readonly provenance?: boolean;
   /** Instruction set version: from 4 on, a jump that no longer fits 16 bits takes a longer form. 4 unless told. */
   readonly isa?: number;
+  /**
+   * An earlier result, of whatever list, that nobody uses any more: the new one is made in its memory. All its columns, the words
+   * of its program among them, become empty, also when `linearize` then throws for other reasons than those of `argument`.
+   */
+  readonly recycle?: Linearized | undefined;
 }
 
 /** Both ways between a program and what it was made of. */
@@ -59,27 +65,93 @@ export interface Linearized {
  * what the options ask for. The list and its program stay as they are. Time and memory are linear in originals and patches.
  *
  * @throws {BpfError} `structure` when nothing is left or a patch's jump leaves it without an aim; `out-of-range` with the original
- * instruction when a jump does not reach and `isa` has no longer form
+ * instruction when a jump does not reach and `isa` has no longer form; `argument` when metadata does not fit, or what is to be recycled
+ * was given up before or is what goes in
  */
 export function linearize(list: PatchList, options: LinearizeOptions = {}): Linearized {
+  const { metadata = {}, recycle } = options;
+  const { program, originals, memory } = list;
+  checkMetadata(metadata, originals, program.subprogs.length);
+  if (program.insns.length !== originals) {
+    throw new BpfError("argument", "the program of the list was given up", { expected: "one that was not recycled" });
+  }
+  if (list.store().length === 0)
+    throw new BpfError("structure", "nothing is left of the program", { expected: "an instruction" });
+  if (recycle !== undefined) giveUp(recycle, list, metadata);
+  const results = new Columns(memory);
+  const scratch = new Columns(memory);
+  try {
+    const made = carryOut(list, options, results, scratch);
+    columnsOf.set(made, results);
+    return made;
+  } catch (error) {
+    results.end();
+    throw error;
+  } finally {
+    scratch.end();
+  }
+}
+
+/** The columns of results that were not given up. */
+const columnsOf: WeakMap<Linearized, Columns> = new WeakMap();
+
+/** Hands the columns of a result to the list's memory. */
+function giveUp(result: Linearized, list: PatchList, given: Metadata): void {
+  const columns = columnsOf.get(result);
+  if (columns === undefined) {
+    throw new BpfError("argument", "what is to be recycled is not a result, or was given up before", {
+      expected: "a result of `linearize`",
+    });
+  }
+  const goingIn = holdersOf(list.program, given, list.facts).flatMap((holder) => Object.values(holder));
+  if (goingIn.some((value) => isColumn(value) && columns.holds(value))) {
+    throw new BpfError("argument", "what is to be recycled is what goes in", { expected: "an earlier result" });
+  }
+  columnsOf.delete(result);
+  columns.end(list.memory);
+  const { program, metadata, facts, provenance } = result;
+  for (const holder of holdersOf(program, metadata, facts, provenance)) {
+    for (const [name, value] of Object.entries(holder)) {
+      if (isColumn(value)) Object.assign(holder, { [name]: value.slice(0, 0) });
+    }
+  }
+}
+
+/** All objects that have columns. */
+function holdersOf(
+  { insns, lines }: Program,
+  { aux = [], funcs = [], tables = [] }: Metadata,
+  ...others: readonly (object | undefined)[]
+): object[] {
+  return [insns, lines, ...aux, ...funcs, ...tables, ...others].filter((holder) => holder !== undefined);
+}
+
+function isColumn(value: unknown): value is Int32Array | Uint32Array | Uint16Array | Uint8Array {
+  return ArrayBuffer.isView(value);
+}
+
+function carryOut(list: PatchList, options: LinearizeOptions, results: Columns, scratch: Columns): Linearized {
   const { metadata = {}, facts = false, provenance = false, isa = 4 } = options;
   const { program } = list;
   const store = list.store();
-  checkMetadata(metadata, store.originals, program.subprogs.length);
-  if (store.length === 0)
-    throw new BpfError("structure", "nothing is left of the program", { expected: "an instruction" });
   const withSources = facts || (metadata.aux ?? []).length > 0;
   const needsNodes = withSources && (store.heirs !== undefined || store.poolRecorded !== undefined);
-  const layout = new Layout(list, provenance || needsNodes);
+  const tracks = provenance ? results : scratch;
+  const layout = new Layout(list, {
+    kept: results,
+    places: tracks,
+    tracks: provenance || needsNodes ? tracks : undefined,
+    scratch,
+  });
   const { track } = layout;
-  const resolved = resolve(list, layout, isa);
+  const resolved = resolve(list, layout, isa, results, scratch);
   const words = resolved?.words ?? layout.words;
   const length = words.length >> 1;
   const { shift } = resolved ?? {};
   const places: Places =
     shift === undefined ? { place: layout.place, entry: layout.entry, length } : shifted(layout, shift, length);
-  const tracked = track === undefined || shift === undefined ? track : stretched(track, shift);
-  const heirs = withSources ? heirsOf(store, places, tracked?.node, shift) : undefined;
+  const tracked = track === undefined || shift === undefined ? track : stretched(track, shift, tracks);
+  const heirs = withSources ? heirsOf(store, places, tracked?.node, shift, scratch) : undefined;
 
   const { subprogs, funcs } = mapSubprogs(program.subprogs, metadata.funcs, places);
   const { aux, tables } = metadata;
@@ -89,14 +161,14 @@ export function linearize(list: PatchList, options: LinearizeOptions = {}): Line
       ...program,
       insns: new Insns(words),
       subprogs,
-      ...(program.lines === undefined ? {} : { lines: mapLines(program.lines, places) }),
+      ...(program.lines === undefined ? {} : { lines: mapLines(program.lines, places, results, scratch) }),
     },
     metadata: {
-      ...(aux === undefined ? {} : { aux: aux.map((column) => mapAux(column, words, heirs!, places.entry)) }),
+      ...(aux === undefined ? {} : { aux: aux.map((column) => mapAux(column, words, heirs!, places.entry, results)) }),
       ...(funcs === undefined ? {} : { funcs }),
-      ...(tables === undefined ? {} : { tables: tables.map((table) => mapTable(table, places, isGone)) }),
+      ...(tables === undefined ? {} : { tables: tables.map((table) => mapTable(table, places, isGone, results)) }),
     },
-    facts: facts ? mapFacts(list, store, length, tracked?.node, heirs!, shift) : undefined,
+    facts: facts ? mapFacts(list, store, length, tracked?.node, heirs!, shift, results) : undefined,
     provenance: provenance ? { ...tracked!, entry: places.entry, place: places.place } : undefined,
     work: workOf(list, layout, length, (resolved?.rounds ?? 0) + 1, options),
   };
@@ -109,7 +181,7 @@ interface Longer {
 }
 
 /** Writes the layout's jumps in place; where some do not reach, gives the longer program. */
-function resolve(list: PatchList, layout: Layout, isa: number): Longer | undefined {
+function resolve(list: PatchList, layout: Layout, isa: number, results: Columns, scratch: Columns): Longer | undefined {
   const { words, jumps, jumpCount } = layout;
   const farSlots: number[] = [];
   const farTargets: number[] = [];
@@ -131,14 +203,16 @@ function resolve(list: PatchList, layout: Layout, isa: number): Longer | undefin
     }
   }
   if (farSlots.length === 0) return undefined;
-  const targets = new Int32Array(words.length >> 1);
+  const targets = scratch.int32(words.length >> 1);
   for (let at = 0; at < targets.length; at++) {
     const word = words[2 * at]!;
     const reach = reachOf(word);
     if (reach !== Reach.NONE) targets[at] = at + 1 + (reach === Reach.OFFSET ? word >> 16 : words[2 * at + 1]!);
   }
   for (const [i, at] of farSlots.entries()) targets[at] = farTargets[i]!;
-  return lengthen(words, targets);
+  const longer = lengthen(words, targets, results, scratch);
+  results.giveBack(words);
+  return longer;
 }
 
 function tooFar(list: PatchList, node: number, distance: number): BpfError {
@@ -150,15 +224,19 @@ function tooFar(list: PatchList, node: number, distance: number): BpfError {
   });
 }
 
+/** Places among longer jumps, in place. */
 function shifted({ place, entry }: Layout, shift: Int32Array, length: number): Places {
-  const moved = place.map((at) => at + shift[at]!);
-  return { place: moved, entry: entry === place ? moved : entry.map((at) => at + shift[at]!), length };
+  for (const column of new Set([place, entry])) {
+    for (let i = 0; i < column.length; i++) column[i]! += shift[column[i]!]!;
+  }
+  return { place, entry, length };
 }
 
-function stretched(track: Track, shift: Int32Array): Track {
+function stretched(track: Track, shift: Int32Array, tracks: Columns): Track {
   const stretch = (column: Int32Array): Int32Array => {
-    const longer = new Int32Array(column.length + shift[column.length]!);
+    const longer = tracks.int32(column.length + shift[column.length]!);
     for (let i = 0; i < column.length; i++) longer.fill(column[i]!, i + shift[i]!, i + 1 + shift[i + 1]!);
+    tracks.giveBack(column);
     return longer;
   };
   return { origin: stretch(track.origin), node: stretch(track.node), patch: stretch(track.patch) };
@@ -173,14 +251,15 @@ function heirsOf(
   { place }: Places,
   nodes: Int32Array | undefined,
   shift: Int32Array | undefined,
+  scratch: Columns,
 ): Heirs {
   const { originals, state, headers, pool, poolSlots, heirs } = store;
   const isLive = (now: number): boolean => now > 0 && (pool[2 * headers[now - 1]! + 1]! & Link.REPLACEMENT) === 0;
   let most = 0;
   for (let i = 0; i < originals; i++) if (state[i]! >= 0 && (state[i] === 0 || isLive(state[i]!))) most++;
   if (heirs !== undefined) for (let slot = 0; slot < poolSlots; slot++) if (heirs[slot] !== 0) most++;
-  const to = new Int32Array(most);
-  const from = new Int32Array(most);
+  const to = scratch.int32(most);
+  const from = scratch.int32(most);
   let count = 0;
   for (let i = 0; i < originals; i++) {
     const now = state[i]!;
@@ -226,9 +305,16 @@ function mapFacts(
   nodes: Int32Array | undefined,
   { to, from, count }: Heirs,
   shift: Int32Array | undefined,
+  results: Columns,
 ): InsnFacts {
   const { originals, recorded, poolRecorded } = store;
-  const mapped = noFacts(length);
+  const mapped = {
+    flags: results.uint16(length, true),
+    pointer: results.uint8(length, true),
+    offset: results.int32(length, true),
+    map: results.int32(length, true),
+    index: results.int32(length, true),
+  };
   if (facts.flags.length > 0) {
     const { flags, pointer, offset, map, index } = mapped;
     for (let i = 0; i < count; i++) {

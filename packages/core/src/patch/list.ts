@@ -3,6 +3,7 @@ import { type InsnFacts, NO_FACTS } from "../analysis/facts.ts";
 import { BpfError } from "../errors.ts";
 import type { Program } from "../program.ts";
 import { HALF, LDIMM64, Reach, reachOf, SHAPES } from "./branches.ts";
+import { Memory } from "./memory.ts";
 
 /** One call of `replace` or `prepend`. */
 export interface Patch {
@@ -87,22 +88,23 @@ const { REPLACEMENT, POINTS, SHIFT } = Link;
  * ```
  */
 export class PatchList implements Iterable<number> {
-  readonly program: Program;
-  /** Of the originals, by slot. A patch's nodes lie beyond the columns: `facts.flags[at]` is undefined there, which is no fact. */
-  readonly facts: InsnFacts;
-  readonly #originals: number;
-  readonly #words: Int32Array;
+  /** What `linearize` works in, kept from one time to the next. */
+  readonly memory: Memory = new Memory();
+  #program!: Program;
+  #facts!: InsnFacts;
+  #originals = 0;
+  #words!: Int32Array;
   // State of a node: 0 as it was; p > 0: patch p is the last one prepended to it or the one that replaced it; -p - 1: deleted, p as
   // before or 0. Prepended patches form a ring by link, the last one linking to the first; a replacement links to the last prepended.
-  readonly #state: Int32Array;
+  #state: Int32Array = new Int32Array(0);
   // By slot of the pool, like all columns of the pool.
   #poolState: Int32Array | undefined;
-  #pool: Int32Array;
+  #pool: Int32Array = new Int32Array(0);
   #poolSlots = 0;
-  #headers: Int32Array;
+  #headers: Int32Array = new Int32Array(0);
   #patches = 0;
   #prepends = 0;
-  #length: number;
+  #length = 0;
   #aims: Int32Array | undefined;
   #originalAims: Map<number, number> | undefined;
   #aimsInside = false;
@@ -115,19 +117,55 @@ export class PatchList implements Iterable<number> {
 
   /** `facts` are the program's own, by slot; nothing is known unless told. */
   constructor(program: Program, facts: InsnFacts = NO_FACTS) {
+    this.reset(program, facts);
+  }
+
+  /**
+   * Makes it the list of another program, or of the same anew, without edits, in the memory that it has; results of `linearize` stay as
+   * they are. Costs O(slots).
+   *
+   * @throws {BpfError} `argument` when the facts do not fit the program
+   */
+  reset(program: Program, facts: InsnFacts = NO_FACTS): void {
     const slots = program.insns.length;
     if (facts !== NO_FACTS && facts.flags.length !== slots) {
       throw new BpfError("argument", `facts of ${facts.flags.length} slots`, { expected: `${slots}, as the program` });
     }
-    this.program = program;
-    this.facts = facts;
+    this.#program = program;
+    this.#facts = facts;
     this.#originals = slots;
     this.#words = program.insns.words;
     this.#length = slots;
-    this.#state = new Int32Array(slots);
+    if (this.#state.length < slots) this.#state = new Int32Array(slots);
+    else this.#state.fill(0, 0, slots);
     // Untouched memory costs nothing, growing does.
-    this.#pool = new Int32Array(64 + 8 * slots);
-    this.#headers = new Int32Array(64 + slots);
+    if (this.#pool.length < 64 + 8 * slots) this.#pool = new Int32Array(64 + 8 * slots);
+    if (this.#headers.length < 64 + slots) this.#headers = new Int32Array(64 + slots);
+    this.#poolSlots = 0;
+    this.#patches = 0;
+    this.#prepends = 0;
+    this.#lastFound = 1;
+    for (const column of [this.#poolState, this.#aims, this.#heirs, this.#recorded, this.#poolRecorded]) {
+      if (column !== undefined) this.memory.give(column.buffer);
+    }
+    this.#poolState = undefined;
+    this.#aims = undefined;
+    this.#heirs = undefined;
+    this.#recorded = undefined;
+    this.#poolRecorded = undefined;
+    this.#originalAims = undefined;
+    this.#aimsInside = false;
+    this.#passNames.length = 0;
+    this.#passStarts.length = 0;
+  }
+
+  get program(): Program {
+    return this.#program;
+  }
+
+  /** Of the originals, by slot. A patch's nodes lie beyond the columns: `facts.flags[at]` is undefined there, which is no fact. */
+  get facts(): InsnFacts {
+    return this.#facts;
   }
 
   /** Slots of the program: its nodes are 0 … `originals - 1`. */
@@ -360,7 +398,7 @@ export class PatchList implements Iterable<number> {
       this.#originalAims ??= new Map();
       this.#originalAims.set(at, target);
     } else {
-      this.#aims ??= new Int32Array(this.#pool.length >> 1);
+      this.#aims ??= this.#column32();
       this.#aims[at - this.#originals] = target + 1;
     }
   }
@@ -373,7 +411,7 @@ export class PatchList implements Iterable<number> {
     if (at < n) throw new BpfError("argument", `node ${at} is an original`, { expected: "a patch's node" });
     const source = from < n ? from + 1 : (this.#heirs?.[from - n] ?? 0);
     if (source === 0) return;
-    this.#heirs ??= new Int32Array(this.#pool.length >> 1);
+    this.#heirs ??= this.#column32();
     this.#heirs[at - n] = source;
   }
 
@@ -382,10 +420,10 @@ export class PatchList implements Iterable<number> {
     this.#known(at);
     const n = this.#originals;
     if (at < n) {
-      this.#recorded ??= new Uint16Array(n);
+      this.#recorded ??= this.#column16(n);
       this.#recorded[at]! |= flags;
     } else {
-      this.#poolRecorded ??= new Uint16Array(this.#pool.length >> 1);
+      this.#poolRecorded ??= this.#column16(this.#pool.length >> 1);
       this.#poolRecorded[at - n]! |= flags;
     }
   }
@@ -413,6 +451,16 @@ export class PatchList implements Iterable<number> {
     };
   }
 
+  /** Zeros for the slots of the pool. */
+  #column32(): Int32Array {
+    const slots = this.#pool.length >> 1;
+    return new Int32Array(this.memory.take(4 * slots, true), 0, slots);
+  }
+
+  #column16(slots: number): Uint16Array {
+    return new Uint16Array(this.memory.take(2 * slots, true), 0, slots);
+  }
+
   #aimOf(at: number): number | undefined {
     if (at < this.#originals) return this.#originalAims?.get(at);
     const aim = this.#aims?.[at - this.#originals] ?? 0;
@@ -427,7 +475,7 @@ export class PatchList implements Iterable<number> {
     if (at < this.#originals) {
       this.#state[at] = state;
     } else {
-      this.#poolState ??= new Int32Array(this.#pool.length >> 1);
+      this.#poolState ??= this.#column32();
       this.#poolState[at - this.#originals] = state;
     }
   }

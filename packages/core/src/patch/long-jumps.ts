@@ -1,5 +1,6 @@
 // Jumps that do not fit 16 bits any more, in longer forms: `gotol`, alone or behind an inverted condition.
 import { GOTOL, JA, Reach, reachOf } from "./branches.ts";
+import type { Columns } from "./memory.ts";
 
 /** A program in which some jumps have grown. */
 export interface Lengthened {
@@ -40,12 +41,13 @@ export function fitsOffset(distance: number): boolean {
 
 /**
  * Gives each jump that does not reach its target a longer form. `targets` holds, per slot, where a jump with a 16-bit offset goes and
- * where others (gotol, calls, addresses) go; it is not read elsewhere. Jumps that get farther because others grew are taken along.
+ * where others (gotol, calls, addresses) go; it is not read elsewhere. Jumps that get farther because others grew are taken along. The
+ * words are made in `kept`, all else in `scratch`.
  */
-export function lengthen(words: Int32Array, targets: Int32Array): Lengthened {
+export function lengthen(words: Int32Array, targets: Int32Array, kept: Columns, scratch: Columns): Lengthened {
   const length = words.length >> 1;
-  const long = new Uint8Array(length);
-  const shift = new Int32Array(length + 1);
+  const long = scratch.uint8(length, true);
+  const shift = scratch.int32(length + 1);
   let rounds = 0;
   do {
     if (++rounds > MAX_ROUNDS) {
@@ -57,7 +59,9 @@ export function lengthen(words: Int32Array, targets: Int32Array): Lengthened {
     }
     sum(words, shift, (slot) => long[slot] === 1);
   } while (mark(words, targets, shift, long));
-  return { words: write(words, targets, shift, long), shift, rounds };
+  const longer = kept.int32(2 * (length + shift[length]!));
+  write(words, targets, shift, long, longer);
+  return { words: longer, shift, rounds };
 }
 
 function sum(words: Int32Array, shift: Int32Array, grows: (slot: number) => boolean): void {
@@ -83,10 +87,8 @@ function mark(words: Int32Array, targets: Int32Array, shift: Int32Array, long: U
   return found;
 }
 
-function write(words: Int32Array, targets: Int32Array, shift: Int32Array, long: Uint8Array): Int32Array {
-  const length = long.length;
-  const out = new Int32Array(2 * (length + shift[length]!));
-  for (let slot = 0; slot < length; slot++) {
+function write(words: Int32Array, targets: Int32Array, shift: Int32Array, long: Uint8Array, out: Int32Array): void {
+  for (let slot = 0; slot < long.length; slot++) {
     let to = slot + shift[slot]!;
     const word = words[2 * slot]!;
     const reach = reachOf(word);
@@ -106,11 +108,11 @@ function write(words: Int32Array, targets: Int32Array, shift: Int32Array, long: 
       to++;
       if (opposite === undefined) {
         out[2 * to] = (1 << 16) | JA;
+        out[2 * to + 1] = 0;
         to++;
       }
     }
     out[2 * to] = GOTOL;
     out[2 * to + 1] = target - to - 1;
   }
-  return out;
 }

@@ -1,6 +1,7 @@
 // Everything besides instructions that points at instructions, and how it follows them through a linearize.
 import { BpfError } from "../errors.ts";
 import type { LineInfo, Subprog } from "../program.ts";
+import type { Columns } from "./memory.ts";
 
 // Fields of the opcode byte: RFC 9669 section 3.1.
 const [CLASS_LD, CLASS_LDX, CLASS_STX, CLASS_ALU] = [0, 1, 3, 4];
@@ -95,10 +96,10 @@ export function mapSubprogs(
  * Source lines in their new places. A line whose instructions are all gone goes too; the last one before surviving code that has no
  * line of its own is that code's.
  */
-export function mapLines(lines: LineInfo, { entry, length }: Places): LineInfo {
+export function mapLines(lines: LineInfo, { entry, length }: Places, results: Columns, scratch: Columns): LineInfo {
   const count = lines.insn.length;
-  const insn = new Uint32Array(count);
-  const kept = new Uint32Array(count);
+  const insn = results.uint32(count);
+  const kept = scratch.uint32(count);
   let size = 0;
   for (let i = 0; i < count; i++) {
     const to = entry[lines.insn[i]!]!;
@@ -109,14 +110,14 @@ export function mapLines(lines: LineInfo, { entry, length }: Places): LineInfo {
   }
   if (size === count) return { ...lines, insn };
   const pick = (column: Uint32Array): Uint32Array => {
-    const picked = new Uint32Array(size);
+    const picked = results.uint32(size);
     for (let i = 0; i < size; i++) picked[i] = column[kept[i]!]!;
     return picked;
   };
   const text: string[] = [];
   for (let i = 0; i < size; i++) text.push(lines.text[kept[i]!]!);
   return {
-    insn: insn.slice(0, size),
+    insn: insn.subarray(0, size),
     file: pick(lines.file),
     line: pick(lines.line),
     column: pick(lines.column),
@@ -126,11 +127,16 @@ export function mapLines(lines: LineInfo, { entry, length }: Places): LineInfo {
 }
 
 /** A table in new places; `isGone` tells of originals that have no instruction any more. */
-export function mapTable(table: IndexTable, { place }: Places, isGone: (slot: number) => boolean): IndexTable {
+export function mapTable(
+  table: IndexTable,
+  { place }: Places,
+  isGone: (slot: number) => boolean,
+  results: Columns,
+): IndexTable {
   const { name, insn, onDelete } = table;
   const count = insn.length;
-  const mapped = new Int32Array(count);
-  const entry = new Uint32Array(count);
+  const mapped = results.int32(count);
+  const entry = results.uint32(count);
   let size = 0;
   for (let i = 0; i < count; i++) {
     const slot = insn[i]!;
@@ -140,7 +146,7 @@ export function mapTable(table: IndexTable, { place }: Places, isGone: (slot: nu
     entry[size++] = table.entry?.[i] ?? i;
   }
   if (size === count) return { name, onDelete, insn: mapped, entry };
-  return { name, onDelete, insn: mapped.slice(0, size), entry: entry.slice(0, size) };
+  return { name, onDelete, insn: mapped.subarray(0, size), entry: entry.subarray(0, size) };
 }
 
 /** 1 when an instruction writes 32 bits of a register, so that a CPU without implicit zero-extension must clear the rest. */
@@ -184,9 +190,10 @@ export function mapAux(
   words: Int32Array,
   { to, from, count }: Heirs,
   entry: Int32Array,
+  results: Columns,
 ): AuxColumn {
   const length = words.length >> 1;
-  const mapped = new Int32Array(length);
+  const mapped = results.int32(length, inserted === "zero");
   if (inserted === "origin") {
     for (let i = 0, at = 0; i < values.length; i++) {
       const value = values[i]!;

@@ -116,11 +116,14 @@ export function randomSubject(random: Random): Subject {
   };
 }
 
-/** One random history of a subject, done both ways. */
-export function randomHistory(seed: number): { subject: Subject; list: PatchList; naive: Naive; edits: string[] } {
+/** One random history of a subject, done both ways; `listOf` gives the list for a program. */
+export function randomHistory(
+  seed: number,
+  listOf: (program: Program) => PatchList = (program) => new PatchList(program),
+): { subject: Subject; list: PatchList; naive: Naive; edits: string[] } {
   const random = seeded(seed);
   const subject = randomSubject(random);
-  const list = new PatchList(subject.program);
+  const list = listOf(subject.program);
   const naive = new Naive(subject.program, subject.metadata);
   const edits: string[] = [];
   let marks = 100_000;
@@ -180,4 +183,18 @@ export function randomHistory(seed: number): { subject: Subject; list: PatchList
 
 export function linearized({ subject, list }: { subject: Subject; list: PatchList }): Linearized {
   return linearize(list, { metadata: subject.metadata, provenance: true });
+}
+
+/** Whether two values hold the same numbers, texts, lists and columns; a typed array equals a list. */
+export function isEqual(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  if (left.length !== right.length) return false;
+  if (typeof left.length === "number" && "forEach" in left) {
+    for (let i = 0; i < left.length; i++) if (!isEqual(left[i], right[i])) return false;
+    return true;
+  }
+  const keys = Object.keys(left);
+  return keys.length === Object.keys(right).length && keys.every((key) => isEqual(left[key], right[key]));
 }
