@@ -144,8 +144,12 @@ export class Assembler extends CodeBuffer {
   }
 
   ret(): void {
-    if (this.#c) emit.c_jr(this, RA);
-    else emit.jalr(this, ZERO, 0, RA);
+    this.jr(RA);
+  }
+
+  jr(rs: number): void {
+    if (this.#c) emit.c_jr(this, rs);
+    else emit.jalr(this, ZERO, 0, rs);
   }
 
   /** A 32-bit number, its sign extended. */

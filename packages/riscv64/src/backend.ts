@@ -14,6 +14,7 @@ import { poke } from "./poke.ts";
 import { disassemble } from "./print.ts";
 import { emitPrologue, frameSlots } from "./prologue.ts";
 import type { Reg } from "./regs.ts";
+import { TRAMPOLINE } from "./trampoline.ts";
 
 /** What the backend is made of; apart from it, so that tests can change one part. */
 export const parts: BackendParts<Reg, Assembler> = {
@@ -44,6 +45,7 @@ export const parts: BackendParts<Reg, Assembler> = {
   disassemble,
   poke,
   createCpu,
+  trampoline: TRAMPOLINE,
 };
 
 /**

@@ -1,0 +1,323 @@
+// Code that runs programs around a function: what Linux 7.2 shows on riscv64, and for tail calls what followed it.
+import type { FrameSlot, Symbol as SymbolRef, TrampolineContext, TrampolineParts, TrampolineRun } from "@bpfkit/core";
+import { A0, A1, A2, A5, A6, RA, S0, S1, SP, T0, T1, ZERO } from "./abi.ts";
+import { type Assembler, CC } from "./assembler.ts";
+import { emit } from "./emit.ts";
+import { NEAR_SITE } from "./poke.ts";
+
+/** Bit of the word in front of the arguments: the function has returned. */
+const AT_EXIT = 1n << 63n;
+/** Bit from which on it has the distance of a session's word from the arguments, in words. */
+const SESSION = 8n;
+
+/**
+ * Where things lie, in bytes from s0, which is downwards from the top of the trampoline's own frame.
+ *
+ * ```
+ *                sp of the caller; its stack arguments lie here and above
+ *   s0 + 8       ra: the return address into the caller       } these two are not there in
+ *   s0           s0 of the caller                             } an indirect trampoline
+ *   s0 - 8       t0: the return address into the function       (indirect: ra of the caller)
+ *   s0 - 16      s0 as it was for the function                  (indirect: s0 of the caller)
+ *                the result in a5                               where it is kept
+ *   result       the result in a0
+ *                ... the argument words; programs get the address of the first
+ *   args
+ *   args - 8     how many words, and for sessions which is theirs and whether the function has returned
+ *                address of the function                        where a program asks for it
+ *                ... a word of each session, the first on top
+ *   run          run context of a program, 16 bytes
+ *                s1 of the caller
+ *                a6: what counts tail calls                     where one can be reached
+ *                up to 8 bytes of nothing
+ *                ... stack arguments of the original            where it is called
+ *   sp
+ * ```
+ *
+ * The first pair stands for the function's frame, which it has not made yet: who follows frame pointers from a program finds the
+ * trampoline, then the function, then its caller.
+ */
+interface Shape {
+  readonly result: number;
+  readonly args: number;
+  readonly meta: number;
+  readonly ip: number;
+  /** Of the first session. */
+  readonly sessions: number;
+  readonly run: number;
+  readonly s1: number;
+  readonly counter: number;
+  /** All of it below s0, a multiple of 16. */
+  readonly size: number;
+  /** Words of stack arguments at its bottom. */
+  readonly stack: number;
+  /** Where the caller put its stack arguments. */
+  readonly callerStack: number;
+}
+
+function shapeOf({ plan }: TrampolineContext): Shape {
+  const { spec, places, sessions, keepsResult, callsOriginal } = plan;
+  const result = keepsResult ? -32 : -16;
+  const args = result - 8 * places.slots.length;
+  const meta = args - 8;
+  const ip = spec.funcIp ? meta - 8 : meta;
+  const run = ip - 8 * sessions - 16;
+  const s1 = run - 8;
+  const counter = spec.tailCalls ? s1 - 8 : s1;
+  const stack = callsOriginal ? places.stack : 0;
+  return {
+    result,
+    args,
+    meta,
+    ip,
+    sessions: ip - 8,
+    run,
+    s1,
+    counter,
+    size: (8 * stack - counter + 15) & -16,
+    stack,
+    callerStack: spec.indirect ? 0 : 16,
+  };
+}
+
+/** What every part of the code is made from. */
+interface Writing {
+  readonly a: Assembler;
+  readonly context: TrampolineContext;
+  readonly shape: Shape;
+}
+
+function emitTrampoline(a: Assembler, context: TrampolineContext): void {
+  const { plan, features, layout, scheme } = context;
+  const { spec, places, sessions, callsOriginal, keepsResult } = plan;
+  const shape = shapeOf(context);
+  const writing: Writing = { a, context, shape };
+  a.choose(features, layout);
+
+  emitEnter(writing);
+  if (spec.funcIp) {
+    emitAddress(a, T1, { kind: "trampoline", part: "function" });
+    a.sd(T1, shape.ip, S0);
+  }
+  emitMeta(writing, 0n);
+  for (const [i, { in: where, index }] of places.slots.entries()) {
+    if (where === "register") a.sd(A0 + index, shape.args + 8 * i, S0);
+    else {
+      a.ld(T1, shape.callerStack + 8 * index, S0);
+      a.sd(T1, shape.args + 8 * i, S0);
+    }
+  }
+  if (callsOriginal) emitImageCall(writing, "enter");
+  for (let session = 0; session < sessions; session++) a.sd(ZERO, shape.sessions - 8 * session, S0);
+  // What a session finds as the result before there is one.
+  if (sessions > 0) a.sd(ZERO, shape.result, S0);
+  for (const run of plan.fentry) emitRun(writing, run);
+
+  const over = a.label();
+  if (plan.fmodRet.length > 0 && sessions === 0) a.sd(ZERO, shape.result, S0);
+  for (const run of plan.fmodRet) {
+    emitRun(writing, run);
+    a.ld(T1, shape.result, S0);
+    a.b(CC.ne, T1, ZERO, over);
+  }
+  if (callsOriginal) emitOriginal(writing);
+  a.bind(over);
+  // A session sets the word by itself, together with what is its own.
+  if (sessions > 0 && plan.fexit[0]!.session === undefined) emitMeta(writing, AT_EXIT);
+  for (const run of plan.fexit) emitRun(writing, run);
+
+  if (callsOriginal) emitImageCall(writing, "exit");
+  else if (!spec.indirect) emitArgs(writing);
+  // Behind the original only what its caller takes back is of use.
+  const givesBack = scheme.writesBack || scheme.parks;
+  if (spec.tailCalls && (givesBack || !callsOriginal)) a.ld(A6, shape.counter, S0);
+  if (keepsResult) a.ld(A5, shape.result + 8, S0);
+  if (spec.indirect) emitResult(writing);
+  else if (keepsResult) a.ld(A0, shape.result, S0);
+  emitLeave(writing);
+}
+
+/** Makes the frame, or both: the function's own comes first. */
+function emitEnter({ a, context, shape }: Writing): void {
+  const { spec } = context.plan;
+  const { size } = shape;
+  if (!spec.indirect) {
+    a.addi(SP, SP, -16);
+    a.sd(RA, 8, SP);
+    a.sd(S0, 0, SP);
+    a.addi(S0, SP, 16);
+  }
+  a.addi(SP, SP, -size);
+  a.sd(spec.indirect ? RA : T0, size - 8, SP);
+  a.sd(S0, size - 16, SP);
+  a.addi(S0, SP, size);
+  a.sd(S1, shape.s1, S0);
+  if (spec.tailCalls) a.sd(A6, shape.counter, S0);
+}
+
+/** Takes the frames down and goes to the function's caller, or on in the function. */
+function emitLeave({ a, context, shape }: Writing): void {
+  const { spec, callsOriginal } = context.plan;
+  const { size } = shape;
+  a.ld(S1, shape.s1, S0);
+  a.ld(spec.indirect ? RA : T0, size - 8, SP);
+  a.ld(S0, size - 16, SP);
+  a.addi(SP, SP, size);
+  if (!spec.indirect) {
+    a.ld(RA, 8, SP);
+    a.ld(S0, 0, SP);
+    a.addi(SP, SP, 16);
+  }
+  if (spec.indirect || callsOriginal) a.ret();
+  else a.jr(T0);
+}
+
+/** The word in front of the arguments. */
+function emitMeta({ a, context, shape }: Writing, more: bigint): void {
+  a.liWide(T1, BigInt.asIntN(64, BigInt(context.plan.places.slots.length) | more));
+  a.sd(T1, shape.meta, S0);
+}
+
+/**
+ * The block of a program: asks whether it is to run, runs it with the address of the arguments, and tells that it is over. Between the calls
+ * s1 has what the first one gave.
+ */
+function emitRun(writing: Writing, { link, kind, cookie, session, setsResult }: TrampolineRun): void {
+  const { a, context, shape } = writing;
+  const { size } = context.plan.places.result;
+  if (session !== undefined) {
+    const distance = BigInt((shape.args - shape.sessions) / 8 + session);
+    emitMeta(writing, (kind === "fexit" ? AT_EXIT : 0n) | (distance << SESSION));
+  }
+  const end = a.label();
+  const skip = a.label();
+  a.block(NEAR_SITE, end);
+  a.nop();
+  if (cookie === 0n) a.sd(ZERO, shape.run, S0);
+  else {
+    a.liWide(T1, BigInt.asIntN(64, cookie));
+    a.sd(T1, shape.run, S0);
+  }
+  emitAddress(a, A0, { kind: "program-object", index: link });
+  a.addi(A1, S0, shape.run);
+  emitCall(a, { kind: "trampoline", part: "program-enter" });
+  a.mv(S1, A0);
+  a.b(CC.eq, A0, ZERO, skip);
+  a.addi(A0, S0, shape.args);
+  emitCall(a, { kind: "program", index: link });
+  if (setsResult) {
+    // A program leaves all of its result in a5; a0 has 32 bits of it, as a function has that gives no more.
+    a.sd(size === 8 ? A5 : A0, shape.result, S0);
+    a.sd(A5, shape.result + 8, S0);
+  }
+  a.bind(skip);
+  emitAddress(a, A0, { kind: "program-object", index: link });
+  a.mv(A1, S1);
+  a.addi(A2, S0, shape.run);
+  emitCall(a, { kind: "trampoline", part: "program-exit" });
+  a.bind(end);
+}
+
+/** Calls the function behind its patch site and keeps its result: a5 is where one that is a program leaves it. */
+function emitOriginal(writing: Writing): void {
+  const { a, context, shape } = writing;
+  const { spec, places } = context.plan;
+  emitArgs(writing);
+  for (const [i, { in: where, index }] of places.slots.entries()) {
+    if (where === "register") continue;
+    a.ld(T1, shape.args + 8 * i, S0);
+    a.sd(T1, 8 * index, SP);
+  }
+  if (spec.tailCalls) a.ld(A6, shape.counter, S0);
+  if (spec.original === "known") emitCall(a, { kind: "trampoline", part: "original" });
+  else {
+    a.ld(T1, -8, S0);
+    emit.jalr(a, RA, 0, T1);
+  }
+  if (spec.tailCalls && (context.scheme.writesBack || context.scheme.parks)) a.sd(A6, shape.counter, S0);
+  a.sd(A0, shape.result, S0);
+  a.sd(A5, shape.result + 8, S0);
+}
+
+/** Puts the arguments back into their registers. */
+function emitArgs({ a, context, shape }: Writing): void {
+  for (const [i, { in: where, index }] of context.plan.places.slots.entries()) {
+    if (where === "register") a.ld(A0 + index, shape.args + 8 * i, S0);
+  }
+}
+
+/** The result of an indirect trampoline's program, in a5, as a function of its type leaves it: even without a sign, 32 bits have one. */
+function emitResult({ a, context }: Writing): void {
+  const { size, signed } = context.plan.places.result;
+  if (size === 1 && signed) a.sextB(A0, A5);
+  else if (size === 1) emit.andi(a, A0, A5, 0xff);
+  else if (size === 2 && signed) a.sextH(A0, A5);
+  else if (size === 2) a.zextH(A0, A5);
+  else if (size === 4) a.sextW(A0, A5);
+  else a.mv(A0, A5);
+}
+
+function emitImageCall({ a }: Writing, part: "enter" | "exit"): void {
+  emitAddress(a, A0, { kind: "trampoline", part: "image" });
+  emitCall(a, { kind: "trampoline", part });
+}
+
+function emitCall(a: Assembler, symbol: SymbolRef): void {
+  emit.auipc(a, T1, 0);
+  emit.jalr(a, RA, 0, T1);
+  a.relocate("call", symbol, 8);
+}
+
+/** An address as near as what is called has to be: 8 bytes, where the kernel takes up to 18 for one that may lie anywhere. */
+function emitAddress(a: Assembler, rd: number, symbol: SymbolRef): void {
+  emit.auipc(a, rd, 0);
+  emit.addi(a, rd, rd, 0);
+  a.relocate("pcrel", symbol, 8);
+}
+
+/** The picture above as data, relative to s0. */
+function frame(context: TrampolineContext): readonly FrameSlot[] {
+  const { spec, places, sessions, keepsResult } = context.plan;
+  const shape = shapeOf(context);
+  const slots: FrameSlot[] = [];
+  const add = (name: string, offset: number, size = 8): number => slots.push({ name, offset, size });
+  if (!spec.indirect) {
+    add("return address into the caller", 8);
+    add("s0 of the caller", 0);
+  }
+  add(spec.indirect ? "return address" : "return address into the function", -8);
+  add(spec.indirect ? "s0 of the caller" : "s0 of the function", -16);
+  if (keepsResult) {
+    add("result in a5", shape.result + 8);
+    add("result", shape.result);
+  }
+  for (const [i, { in: where, index }] of [...places.slots.entries()].reverse()) {
+    add(`argument word ${i}, ${where === "register" ? `a${index}` : `stack word ${index}`}`, shape.args + 8 * i);
+  }
+  add("number of argument words", shape.meta);
+  if (spec.funcIp) add("address of the function", shape.ip);
+  for (let session = 0; session < sessions; session++) {
+    add(`word of session ${session}`, shape.sessions - 8 * session);
+  }
+  add("run context", shape.run, 16);
+  add("s1", shape.s1);
+  if (spec.tailCalls) {
+    const { carries } = context.scheme;
+    add(carries === "address" ? "address of the count of tail calls" : "tail calls left", shape.counter);
+  }
+  for (let word = shape.stack - 1; word >= 0; word--) {
+    add(`stack word ${word} of the original`, 8 * word - shape.size);
+  }
+  return slots;
+}
+
+/**
+ * Arguments lie in a0 to a7, then on the stack, and a struct of two words may lie half here, half there; small numbers are extended to 64
+ * bits in both places, so nothing is to be cleared. Entries call: t0 is how the function goes on, ra is untouched.
+ */
+export const TRAMPOLINE: TrampolineParts<Assembler> = {
+  rules: { registers: 8, struct: "split", typed: true },
+  jumps: false,
+  emit: emitTrampoline,
+  frame,
+};
