@@ -30,10 +30,8 @@ export class Choices {
   constructor(source: ChoiceSource) {
     this.#end = () => undefined;
     if (typeof source === "function") this.#choose = source;
-    else if ("seed" in source) {
-      const random = new Random(source.seed);
-      this.#choose = ({ length }) => random.next() % length;
-    } else {
+    else if ("seed" in source) this.#choose = seeded(source.seed);
+    else {
       const choices = read(source.replay);
       let at = 0;
       this.#choose = ({ length }) => {
@@ -67,6 +65,30 @@ export class Choices {
   end(): void {
     this.#end();
   }
+}
+
+/** How much likelier it is that a move of one who is not held up is made. */
+const AHEAD = 32;
+/** Choices, on average, until somebody is held up, or goes on. */
+const CALM = 12;
+
+/**
+ * Random choices, under which now and then somebody is held up for long: what goes wrong where one CPU stands still while others do a lot would
+ * hardly ever come up if all went on equally fast.
+ */
+function seeded(seed: number): Choose {
+  const random = new Random(seed);
+  const weights = new Map<string, number>();
+  const weightOf = ({ who }: Move): number => weights.get(who) ?? AHEAD;
+  return (moves) => {
+    if (random.next() % CALM === 0)
+      weights.set(moves[random.next() % moves.length]!.who, random.next() % 2 ? 1 : AHEAD);
+    let point = random.next() % moves.reduce((sum, move) => sum + weightOf(move), 0);
+    return moves.findIndex((move) => {
+      point -= weightOf(move);
+      return point < 0;
+    });
+  };
 }
 
 function read(schedule: string): number[] {

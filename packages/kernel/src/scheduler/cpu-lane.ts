@@ -19,6 +19,7 @@ export interface ScheduledRun extends Omit<StepOptions, "frameAddress"> {
 /** A run that has ended, or been ended. `from` and `to` count moves of the schedule: it began with one and ended with the other. */
 export interface EndedRun {
   readonly cpu: number;
+  readonly run: ProgramRun;
   readonly result: RunResult;
   readonly from: number;
   readonly to: number;
@@ -139,15 +140,15 @@ export class CpuLane {
     if (!isOver && run.executed < (this.#scheduled.budget ?? BUDGET)) return;
     if (isOver) run.run(0);
     run[Symbol.dispose]();
-    this.ended.push({ cpu: this.cpu, result: run.result, from: this.#from, to: this.#now });
+    this.ended.push({ cpu: this.cpu, run, result: run.result, from: this.#from, to: this.#now });
     this.#run = undefined;
   }
 
   #move(what: string | undefined, make: () => void): LaneMove {
-    const { name, run } = { name: this.name, run: this.#run };
+    const run = this.#run;
     const { memory } = this.#site;
     return {
-      who: name,
+      who: this.name,
       get what() {
         return what ?? `0x${run!.pc!.toString(16)}: ${memory.describe(run!.pc!)}`;
       },

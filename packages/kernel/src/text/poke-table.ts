@@ -140,9 +140,12 @@ function* restore(pokes: readonly LivePoke[], callee: bigint | undefined): Opera
   if (text === undefined) return;
   const order = callee === undefined ? (["bypass", "target"] as const) : (["target", "bypass"] as const);
   for (const kind of order) {
-    if (callee === undefined && kind === "target" && !text.protocol.moves(true, false).includes(kind)) continue;
-    const changed = yield* text.pokeAll(pokes.map((poke) => [poke[kind], stateOf(poke, kind, callee)]));
-    if (callee === undefined && kind === "bypass" && changed) yield* text.waitForReaders(readersOf(pokes));
+    if (callee === undefined && kind === "target") {
+      if (!text.protocol.moves(true, false).includes(kind)) continue;
+      // A bypass that was to open may have let runs pass, even if only its breakpoint was there.
+      if (pokes.some(({ target }) => target.state.kind !== "nop")) yield* text.waitForReaders(readersOf(pokes));
+    }
+    yield* text.pokeAll(pokes.map((poke) => [poke[kind], stateOf(poke, kind, callee)]));
   }
 }
 
