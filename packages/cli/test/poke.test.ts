@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { bpfkit } from "./support.ts";
 
@@ -128,4 +129,14 @@ test.each([
   const { err, code } = bpfkit(["poke", "replay", string]);
   expect(code).toBe(exit);
   expect(err).toContain(`bpfkit: ${message}`);
+});
+
+test("docs/text-patching.md shows schedules as they are printed, and its strings can be played", () => {
+  const text = readFileSync(new URL("../../../docs/text-patching.md", import.meta.url), "utf8");
+  const shown = [...text.matchAll(/`bpfkit (poke check [^`]+)`[^|]*?\n\n((?:\|.*\n)+)/g)];
+  expect(shown.length).toBe(3);
+  for (const [, words, schedule] of shown) expect(bpfkit(words!.split(" ")).out).toContain(schedule);
+  const strings = [...text.matchAll(/^bpfkit (poke replay .*)$/gm)];
+  expect(strings.length).toBe(1);
+  for (const [, words] of strings) expect(bpfkit(words!.split(" ")).code).toBe(1);
 });
