@@ -135,7 +135,7 @@ test("docs/text-patching.md shows schedules as they are printed, and its strings
   const text = readFileSync(new URL("../../../docs/text-patching.md", import.meta.url), "utf8");
   const shown = [...text.matchAll(/`bpfkit (poke check [^`]+)`[^|]*?\n\n((?:\|.*\n)+)/g)];
   expect(shown.length).toBe(3);
-  for (const [, words, schedule] of shown) expect(bpfkit(words!.split(" ")).out).toContain(schedule);
+  for (const [, words, schedule] of shown) expect(bpfkit(words!.split(/\s+/)).out).toContain(schedule);
   const strings = [...text.matchAll(/^bpfkit (poke replay .*)$/gm)];
   expect(strings.length).toBe(1);
   for (const [, words] of strings) expect(bpfkit(words!.split(" ")).code).toBe(1);
