@@ -8,16 +8,18 @@ const JMP = 0;
 const JCC = 1;
 const CALL = 2;
 const JMP_NEAR = 3;
+const JCC_NEAR = 4;
 
 const rel8 = (size: number) => ({ size, min: -128, max: 127 });
 const rel32 = (size: number) => ({ size, min: -0x8000_0000, max: 0x7fff_ffff });
 
-/** `jmp` to what follows is left out; `jmp` and `jcc` have a short form; `call` and a `jmp` that stays rewritable have not. */
+/** `jmp` to what follows is left out; `jmp` and `jcc` have a short form; `call`, a `jmp` that stays rewritable and a `jcc` of a fixed size have not. */
 export const BRANCHES: readonly BranchForm[] = [
   { name: "jmp", from: "end", encodings: [{ size: 0, min: 0, max: 0 }, rel8(2), rel32(5)] },
   { name: "jcc", from: "end", encodings: [rel8(2), rel32(6)] },
   { name: "call", from: "end", encodings: [rel32(5)] },
   { name: "jmp near", from: "end", encodings: [rel32(5)] },
+  { name: "jcc near", from: "end", encodings: [rel32(6)] },
 ];
 
 /** Rows jmp_rel8, jmp_rel32, jcc_rel8, jcc_rel32 and call_rel32 of the instruction table. */
@@ -29,8 +31,8 @@ export function writeBranch(
   encoding: number,
   displacement: number,
 ): void {
-  if (form === JCC) {
-    if (encoding === 0) {
+  if (form === JCC || form === JCC_NEAR) {
+    if (form === JCC && encoding === 0) {
       bytes[at] = 0x70 | cc;
       bytes[at + 1] = displacement;
       return;
@@ -78,6 +80,11 @@ export class Assembler extends CodeBuffer {
   /** `cc` is one of {@link CC}. */
   jcc(cc: number, target: Label): void {
     this.branch(JCC, cc, target);
+  }
+
+  /** In six bytes wherever the target is, so that what lies before it can be measured. */
+  jccNear(cc: number, target: Label): void {
+    this.branch(JCC_NEAR, cc, target);
   }
 
   call(target: Label): void {

@@ -14,6 +14,7 @@ import { displacement, poke } from "./poke.ts";
 import { disassemble } from "./print.ts";
 import { adjustFrame, emitPrologue, frameSlots, landing } from "./prologue.ts";
 import type { Reg } from "./regs.ts";
+import { trampoline } from "./trampoline.ts";
 
 /** What the backend is made of; apart from it, so that tests can change one part. */
 export const parts: BackendParts<Reg, Assembler> = {
@@ -55,6 +56,7 @@ export const parts: BackendParts<Reg, Assembler> = {
   disassemble,
   poke,
   createCpu,
+  trampoline,
 };
 
 /**

@@ -49,10 +49,15 @@ const loadImm64: LowerInsn<Assembler> = (a, insns, at, context) => {
   } else if (source !== 0) {
     mov_r64_imm64(a, dst, 0, 0);
     a.relocate("abs64", mapOf(source, low, high), 8);
-  } else if (high === 0) emitMovImm32(a, dst, low);
+  } else emitMovImm64(a, dst, low, high);
+};
+
+/** `dst` = the two signed halves, in the shortest of three forms. */
+export function emitMovImm64(a: Assembler, dst: number, low: number, high: number): void {
+  if (high === 0) emitMovImm32(a, dst, low);
   else if (high === -1 && low < 0) mov_rm64_imm32(a, dst, low);
   else mov_r64_imm64(a, dst, low, high);
-};
+}
 
 function subprogOf(insns: Insns, at: number, { structure }: LowerContext<Assembler>): SymbolRef {
   return { kind: "subprog", index: structure.subprogAt(at + 1 + insns.imm(at)) };
