@@ -68,7 +68,8 @@ export class OperationLane {
     if (step.kind === "lock")
       return `${step.mutex.name}, held by ${this.#site.holders.get(step.mutex) ?? "somebody else"}`;
     const readers = this.#readers(step).map(describeReader).join(", ");
-    return `${describeStep(step)}: ${readers}`;
+    if (step.kind === "wait-readers") return `readers (${step.readers.join(", ")}): ${readers}`;
+    return step.kind === "wait-clear" ? `CPUs in ${rangeOf(step)}: ${readers}` : "nothing";
   }
 
   /** Has the next step fail and makes all others at once. */
@@ -142,8 +143,12 @@ function describeStep(step: Step): string {
     case "sync-cores":
       return "synchronizes all CPUs";
     case "wait-clear":
-      return `waits until no CPU is at 0x${step.from.toString(16)}..0x${step.to.toString(16)}`;
+      return `waits until no CPU is in ${rangeOf(step)}`;
     case "wait-readers":
       return `waits for readers (${step.readers.join(", ")})`;
   }
+}
+
+function rangeOf({ from, to }: Extract<Step, { kind: "wait-clear" }>): string {
+  return `0x${from.toString(16)}..0x${to.toString(16)}`;
 }
