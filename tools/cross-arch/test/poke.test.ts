@@ -121,3 +121,33 @@ describe.each(BACKENDS)("$arch: stopping only where code is rewritten, or in fro
     }
   });
 });
+
+describe.each(BACKENDS)("$arch: an update that fails", (backend) => {
+  test.each<[readonly Callee[]]>([[["f"]], [["f", "g"]], [["f", "none"]]])(
+    "C-13 failure at every step of the last of %j is taken back under running CPUs",
+    (history) => {
+      const { protocol } = POKE_RULES.get("landed")!;
+      let taken = 0;
+      for (let failing = 0; ; failing++) {
+        const scenario = machineSearch({ backend, protocol, failing }, history, 2);
+        const { violation } = search({ ...scenario, passes: 2 });
+        const shown = violation && formatSchedule({ history, ...violation }, 2);
+        expect(shown, `step ${failing}`).toBeUndefined();
+        if (scenario.trace.attempt === undefined) break;
+        taken++;
+      }
+      expect(taken).toBeGreaterThan(3);
+    },
+  );
+
+  test("what takes it back has to wait, too", () => {
+    const spoil: PokeSubject["spoil"] = (steps) => steps.filter(({ kind }) => kind !== "wait-readers");
+    const wrong: number[] = [];
+    for (let failing = 0; ; failing++) {
+      const scenario = machineSearch({ backend, failing, spoil }, ["f"], 1);
+      if (scenario.trace.attempt === undefined) break;
+      if (search({ ...scenario, passes: 1 }).violation !== undefined) wrong.push(failing);
+    }
+    expect(wrong.length).toBeGreaterThan(0);
+  });
+});

@@ -117,10 +117,13 @@ export class Rules {
     this.#begun = countsOf(trace, "begin");
     this.#ended = countsOf(trace, "end");
     this.#values = [0, ...history.map((callee) => CALLEES.indexOf(callee))];
+    const attempt = trace.attempt === undefined ? 0 : 1 << CALLEES.indexOf(trace.attempt);
     this.#allowed = this.#values.map((_, ended) =>
-      Uint8Array.from(this.#begun, (begun) =>
-        this.#values.slice(ended, begun + 1).reduce((set, callee) => set | (1 << callee), 0),
-      ),
+      Uint8Array.from(this.#begun, (begun) => {
+        const isAttempted = ended < history.length && begun === history.length;
+        const seen = this.#values.slice(ended, begun + 1);
+        return seen.reduce((set, callee) => set | (1 << callee), isAttempted ? attempt : 0);
+      }),
     );
     const compiled = new Map(readers.map((reader) => [reader, new CompiledReader(reader, this.#counts, places)]));
     this.#compiled = readers.map((reader) => compiled.get(reader)!);
@@ -185,7 +188,11 @@ export class Rules {
     if (step.kind !== "begin" && step.kind !== "end" && !awaits) return this.#add(0, state + 1, move);
     const words = this.#words.slice();
     let now = freed;
-    if (step.kind === "begin") now &= ~BITS[this.#values[step.update + 1] as 0 | 1 | 2];
+    if (step.kind === "begin") {
+      now &= ~BITS[this.#values[step.update + 1] as 0 | 1 | 2];
+      if (trace.attempt !== undefined && step.update + 1 === trace.history.length)
+        now &= ~BITS[CALLEES.indexOf(trace.attempt) as 0 | 1 | 2];
+    }
     if (step.kind === "end") now |= this.#release(words, step.update);
     if (awaits)
       for (const [who, word] of words.entries()) if (this.#concerns(reached, who, word)) words[who]! += this.#seen;
@@ -372,7 +379,7 @@ function countsOf({ steps }: Trace, kind: "begin" | "end"): number[] {
 }
 
 /** A step of the updater in words. */
-export function stepText({ steps, history }: Trace, count: number): string {
+export function stepText({ steps, history, attempt }: Trace, count: number): string {
   const step = steps[count]!;
   switch (step.kind) {
     case "write":
@@ -383,8 +390,10 @@ export function stepText({ steps, history }: Trace, count: number): string {
       return `no CPU stands from 0x${step.from.toString(16)} to 0x${step.to.toString(16)}`;
     case "wait-readers":
       return "all runs have ended that had begun";
-    case "begin":
-      return `begins to put ${history[step.update]} into the slot`;
+    case "begin": {
+      const isLast = step.update + 1 === history.length;
+      return `begins to put ${(isLast ? attempt : undefined) ?? history[step.update]} into the slot`;
+    }
     case "end":
       return "is done";
     case "refused":

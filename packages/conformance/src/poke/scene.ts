@@ -11,7 +11,7 @@ import {
   type PokeTrap,
   trust,
 } from "@bpfkit/core";
-import { Kernel, type LoadedProgram, type Operation, type PokeProtocol } from "@bpfkit/kernel";
+import { Kernel, type LoadedProgram, type Operation, type PokeProtocol, type Step } from "@bpfkit/kernel";
 import { type Extent, type Granularity, MachineReader } from "./machine-reader.ts";
 import type { Scenario } from "./rules.ts";
 import { type Callee, type Site, Timeline, type Trace, type TraceStep } from "./trace.ts";
@@ -28,6 +28,8 @@ export interface PokeSubject {
   readonly tailCalls?: number;
   /** Whether the program may sleep in its runs; false unless told. */
   readonly sleepable?: boolean;
+  /** The step of the last update that fails, counted from 0 and with those that are not shown; the update is taken back. None unless told. */
+  readonly failing?: number;
   /** Changes the steps of a history, for what is to be found wrong. */
   readonly spoil?: (steps: readonly TraceStep[]) => readonly TraceStep[];
 }
@@ -47,6 +49,8 @@ ${"  r1 = r6\n  r2 = map[table]\n  r3 = 0\n  call bpf_tail_call\n".repeat(tailCa
 const RESULTS: Readonly<Record<Callee, bigint>> = { none: 100n, f: 1n, g: 2n };
 const CALLEES = { f: "r8 = 3\nr0 = 1\nexit", g: "r0 = 2\nexit" };
 const STACK = 256;
+/** Why an update fails that is meant to. */
+const INJECTED = "a step that is meant to fail";
 /** Small, since each history has a kernel of its own. */
 const SIZES = { text: 1 << 18, stack: 1 << 17, data: 1 << 18 };
 
@@ -69,6 +73,7 @@ export function machineSearch(subject: PokeSubject, history: readonly Callee[], 
     granularity = "site",
     tailCalls = 1,
     sleepable = false,
+    failing,
     spoil = (steps) => steps,
   } = subject;
   const kernel = new Kernel({
@@ -99,33 +104,27 @@ export function machineSearch(subject: PokeSubject, history: readonly Callee[], 
   const steps: TraceStep[] = [];
   /** Per step the traps that it is about: a write puts its plan's in force, a sync ends those of the plans that end with it. */
   const mentions: (readonly PokeTrap[])[] = [];
+  let isTakenBack = false;
   for (const [update, callee] of history.entries()) {
     steps.push({ kind: "begin", update });
     mentions.push([]);
-    const refused = record(table.changing(0, callee === "none" ? undefined : programs[callee]));
-    steps.push(refused === undefined ? { kind: "end", update } : { kind: "refused", reason: refused });
+    const failure = update + 1 === history.length ? failing : undefined;
+    const refused = record(table.changing(0, callee === "none" ? undefined : programs[callee]), failure);
+    isTakenBack = refused?.startsWith(INJECTED) === true;
+    steps.push(refused === undefined || isTakenBack ? { kind: "end", update } : { kind: "refused", reason: refused });
     mentions.push([]);
     if (refused !== undefined) break;
   }
 
-  /** Makes all steps of an operation and notes those that touch the sites; gives why it was refused, if it was. */
-  function record(operation: Operation<boolean>): string | undefined {
+  /** Makes all steps of an operation, or lets one fail, and notes those that touch the sites; gives why it was refused, if it was. */
+  function record(operation: Operation<boolean>, failure = -1): string | undefined {
     try {
-      for (let result = operation.next(); result.done !== true; result = operation.next()) {
-        const step = result.value;
-        if (step.kind === "write") {
-          const site = sites.find(({ address, bytes }) => isIn(step.address, address, bytes.length));
-          if (site === undefined) {
-            // The slot itself, which direct tail calls do not look at.
-            invariant(!isText(step.address), `code that is written at 0x${step.address.toString(16)} is a site`);
-            continue;
-          }
-          const before = memory.view(step.address, step.bytes.length).slice();
-          steps.push({ kind: "write", what: site.name, address: step.address, before, bytes: step.bytes });
-          mentions.push(step.trap === undefined ? [] : [step.trap]);
-        } else if (step.kind !== "lock" && step.kind !== "unlock") {
-          steps.push(step);
-          mentions.push((step.kind === "sync-cores" && step.traps) || []);
+      let result = operation.next();
+      for (let made = 0; result.done !== true; made++) {
+        if (made === failure) result = operation.throw(new BpfError("argument", INJECTED));
+        else {
+          note(result.value);
+          result = operation.next();
         }
       }
       return undefined;
@@ -135,8 +134,28 @@ export function machineSearch(subject: PokeSubject, history: readonly Callee[], 
     }
   }
 
+  function note(step: Step): void {
+    if (step.kind === "write") {
+      const site = sites.find(({ address, bytes }) => isIn(step.address, address, bytes.length));
+      if (site === undefined) {
+        // The slot itself, which direct tail calls do not look at.
+        invariant(!isText(step.address), `code that is written at 0x${step.address.toString(16)} is a site`);
+        return;
+      }
+      const before = memory.view(step.address, step.bytes.length).slice();
+      steps.push({ kind: "write", what: site.name, address: step.address, before, bytes: step.bytes });
+      mentions.push(step.trap === undefined ? [] : [step.trap]);
+    } else if (step.kind !== "lock" && step.kind !== "unlock") {
+      steps.push(step);
+      mentions.push((step.kind === "sync-cores" && step.traps) || []);
+    }
+  }
+
   const spoiled = spoil(steps);
-  const trace: Trace = { history, steps: spoiled, traps: trapsOf(spoiled, steps, mentions) };
+  const traps = trapsOf(spoiled, steps, mentions);
+  const trace: Trace = isTakenBack
+    ? { history: [...history.slice(0, -1), history.at(-2) ?? "none"], attempt: history.at(-1)!, steps: spoiled, traps }
+    : { history, steps: spoiled, traps };
   const timeline = new Timeline(sites, backend.capabilities.fetchUnit, spoiled);
   const extentOf = ({ executable }: LoadedProgram): Extent => {
     const start = executable.imageAddress!;

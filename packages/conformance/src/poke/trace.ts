@@ -37,6 +37,8 @@ export type TraceStep =
 export interface Trace {
   /** The values that one slot is given, one after the other; it starts empty. */
   readonly history: readonly Callee[];
+  /** What the last update would have put into the slot, where it fails and is taken back: the history has what was there before. */
+  readonly attempt?: Callee;
   readonly steps: readonly TraceStep[];
   /** Per step count, what a CPU does that stops at a breakpoint while so many steps have been made. */
   readonly traps: readonly (readonly NonNullable<PokePlan["trap"]>[])[];
