@@ -1,5 +1,6 @@
 // Exhaustive search over everything that readers and one updater can do at the same time, with the shortest way to a violation.
-import { Rules, type Scenario, stepText, UPDATER } from "./rules.ts";
+import { Rules, type Scenario, UPDATER } from "./rules.ts";
+import { stepText } from "./trace.ts";
 
 /** What is searched. */
 export interface Search extends Scenario {

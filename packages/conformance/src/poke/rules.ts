@@ -1,5 +1,6 @@
 // What can happen next: who may move in a state, and what comes of it. The search and the replay both go by these rules.
 import { BpfError } from "@bpfkit/core";
+import { BITS, BROKEN, CALLEES, CompiledReader, MOST_MOVES } from "./compiled-reader.ts";
 import type { Callee, Trace, TraceStep } from "./trace.ts";
 
 /** What a reader's code does between two places where it matters what others have done. Nobody else sees what it changes. */
@@ -44,17 +45,12 @@ export interface Scenario {
 /** The updater, as one who moves. */
 export const UPDATER = -1;
 
-const CALLEES: readonly Callee[] = ["none", "f", "g"];
-/** Bits of programs, by the index of the callee: f and g can be freed. */
-const BITS = [0, 1, 2] as const;
 const SETS = 4;
 /** Of a reader: bit 0 says that the updater waits for it, bits 1 and 2 which programs are not freed before its run has ended. */
 const FLAGS = 8;
 const AWAITED = 1;
 /** Most places of a reader that are tried, and fewest that are worth it. */
 const [MOST_PLACES, FEWEST_PLACES] = [1 << 14, 1 << 6];
-/** Stands for a place where a run has broken. */
-const BROKEN = -1 - CALLEES.length;
 
 /**
  * The rules. A state is one number, and everything in it can be read from that: the steps made, the programs that are freed, and for each
@@ -307,62 +303,6 @@ export class Rules {
   }
 }
 
-/** Most moves of one reader at one place. */
-const MOST_MOVES = 1 << 12;
-
-/** A reader whose moves are looked up once per place and step count. */
-class CompiledReader {
-  readonly reader: Reader;
-  readonly #counts: number;
-  readonly #places: number;
-  /** Per place and step count: places, or -1 minus the callee that a run has come back from, or {@link BROKEN}. */
-  readonly #moves: (Int32Array | undefined)[] = [];
-  /** Per place: the bit of the program in whose code it is. */
-  readonly #inside: number[] = [];
-
-  constructor(reader: Reader, counts: number, places: number) {
-    this.reader = reader;
-    this.#counts = counts;
-    this.#places = places;
-  }
-
-  /** @throws {BpfError} `limit` for more places than a state can tell apart, or more moves than fit */
-  moves(place: number, count: number): Int32Array {
-    const at = place * this.#counts + count;
-    const known = this.#moves[at];
-    if (known !== undefined) return known;
-    const moves = Int32Array.from(this.reader.next(place, count), ({ to }) => {
-      if (typeof to === "number") return to;
-      return to.kind === "broken" ? BROKEN : -1 - CALLEES.indexOf(to.callee);
-    });
-    const last = moves.reduce((most, to) => Math.max(most, to), 0);
-    if (last >= this.#places || moves.length > MOST_MOVES) {
-      const what = `${last + 1} places of a reader, ${moves.length} ways to go on from one`;
-      throw new BpfError("limit", what, { expected: `at most ${this.#places} and ${MOST_MOVES}`, hint: "search less" });
-    }
-    while (this.#moves.length < at) this.#moves.push(undefined);
-    this.#moves[at] = moves;
-    return moves;
-  }
-
-  inside(place: number): number {
-    let bit = this.#inside[place];
-    if (bit === undefined) {
-      while (this.#inside.length <= place) {
-        const callee = this.reader.inside(this.#inside.length) ?? "none";
-        this.#inside.push(BITS[CALLEES.indexOf(callee) as 0 | 1 | 2]);
-      }
-      bit = this.#inside[place]!;
-    }
-    return bit;
-  }
-
-  broken(place: number, count: number, choice: number): string {
-    const { to } = this.reader.next(place, count)[choice]!;
-    return typeof to === "object" && to.kind === "broken" ? to.what : "";
-  }
-}
-
 function isWait({ kind }: TraceStep): boolean {
   return kind === "wait-readers" || kind === "wait-clear";
 }
@@ -376,31 +316,4 @@ function countsOf({ steps }: Trace, kind: "begin" | "end"): number[] {
   const counts = [0];
   for (const step of steps) counts.push(counts.at(-1)! + (step.kind === kind ? 1 : 0));
   return counts;
-}
-
-/** A step of the updater in words. */
-export function stepText({ steps, history, attempt }: Trace, count: number): string {
-  const step = steps[count]!;
-  switch (step.kind) {
-    case "write":
-      return `${step.what}: ${hex(step.before)} becomes ${hex(step.bytes)}`;
-    case "sync-cores":
-      return "all CPUs forget what they fetched";
-    case "wait-clear":
-      return `no CPU stands from 0x${step.from.toString(16)} to 0x${step.to.toString(16)}`;
-    case "wait-readers":
-      return "all runs have ended that had begun";
-    case "begin": {
-      const isLast = step.update + 1 === history.length;
-      return `begins to put ${(isLast ? attempt : undefined) ?? history[step.update]} into the slot`;
-    }
-    case "end":
-      return "is done";
-    case "refused":
-      return `is refused: ${step.reason}`;
-  }
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
 }

@@ -122,3 +122,30 @@ function written(site: Site, bytes: Uint8Array, step: Extract<TraceStep, { kind:
   next.set(step.bytes, at);
   return next;
 }
+
+/** A step of the updater in words. */
+export function stepText({ steps, history, attempt }: Trace, count: number): string {
+  const step = steps[count]!;
+  switch (step.kind) {
+    case "write":
+      return `${step.what}: ${hex(step.before)} becomes ${hex(step.bytes)}`;
+    case "sync-cores":
+      return "all CPUs forget what they fetched";
+    case "wait-clear":
+      return `no CPU stands from 0x${step.from.toString(16)} to 0x${step.to.toString(16)}`;
+    case "wait-readers":
+      return "all runs have ended that had begun";
+    case "begin": {
+      const isLast = step.update + 1 === history.length;
+      return `begins to put ${(isLast ? attempt : undefined) ?? history[step.update]} into the slot`;
+    }
+    case "end":
+      return "is done";
+    case "refused":
+      return `is refused: ${step.reason}`;
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+}
