@@ -61,6 +61,10 @@ export class TrampolineWorld {
   readonly original: bigint;
   readonly trampoline: bigint;
   readonly host: Readonly<Record<HostName, bigint>>;
+  /** Code that keeps frames: the programs and the function. */
+  readonly parts: { readonly address: bigint; readonly code: Uint8Array; readonly is: "program" | "function" }[] = [];
+  /** What the function has had in x12 and x26. */
+  counts: readonly bigint[] = [];
   readonly #model: string;
   readonly #options: WorldOptions;
   /** Those of sessions, and the others. */
@@ -87,12 +91,12 @@ export class TrampolineWorld {
     this.#programs = { plain: [], session: [] };
     for (const index of [0, 1, 2]) {
       for (const kind of ["plain", "session"] as const) {
-        this.#programs[kind].push(this.#place(program(index, words, kind === "session")).address);
+        this.#programs[kind].push(this.#place(program(index, words, kind === "session"), "program").address);
       }
     }
     this.trampoline = memory.allocate("text", 4096, "trampoline", Access.READ | Access.EXECUTE).address;
     if (options.compiled) {
-      const { address, image } = this.#place(compiledFunction(words));
+      const { address, image } = this.#place(compiledFunction(words), "function");
       this.entry = address;
       this.original = address + BigInt(image.patchSites[0]!.offset + 4);
     } else {
@@ -101,7 +105,9 @@ export class TrampolineWorld {
       this.entry = code.address;
       const bl = 4;
       const insns = [...bti, ...rawFunction((Number(this.host.body - code.address) >> 2) - bti.length - bl)];
-      memory.write(this.entry, new Uint8Array(Int32Array.from(insns).buffer));
+      const bytes = new Uint8Array(Int32Array.from(insns).buffer);
+      memory.write(this.entry, bytes);
+      this.parts.push({ address: this.entry, code: bytes, is: "function" });
       this.original = this.entry + BigInt(4 * (bti.length + 2));
     }
   }
@@ -235,11 +241,12 @@ export class TrampolineWorld {
     return { result, events };
   }
 
-  #place(text: string): { readonly address: bigint; readonly image: Image } {
+  #place(text: string, is: "program" | "function"): { readonly address: bigint; readonly image: Image } {
     const image = arm64.compile(trust(assemble(text)), { layout: this.#options.layout ?? {} });
     const { address } = this.memory.allocate("text", image.code.length, "program", Access.READ | Access.EXECUTE, 8);
     const code = arm64.link(image, address, () => this.host.report);
     this.memory.write(address, code);
+    this.parts.push({ address, code, is });
     return { address, image };
   }
 
@@ -282,6 +289,7 @@ export class TrampolineWorld {
       result = behaviour.results[Number(x0)]!;
     } else {
       result = behaviour.result;
+      this.counts = [cpu.get("x12"), cpu.get("x26")];
       this.#events.push(this.#given(name === "report" ? x1 : undefined));
     }
     const inFunction = name === "body" || (name === "report" && x0 === BigInt(FUNCTION));
@@ -376,8 +384,8 @@ function rawFunction(body: number): number[] {
   ];
 }
 
-/** Numbers with all bytes in use. */
-function garbage(seed: number): bigint {
+/** Numbers with all bytes in use: what register `seed` holds at the call of the function, and 200 + `i` where the host has left it. */
+export function garbage(seed: number): bigint {
   return (BigInt(seed + 1) * 0x9e37_79b9_7f4a_7c15n) & MASK;
 }
 

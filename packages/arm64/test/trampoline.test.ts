@@ -1,14 +1,20 @@
 import {
+  Access,
+  assemble,
+  type Executable,
   type Image,
   type LinkKind,
   parseFuncModel,
   type Settings,
+  type Symbol as SymbolRef,
   type TrampolineLink,
   type TrampolineSpec,
+  trust,
 } from "@bpfkit/core";
 import { describe, expect, test } from "vitest";
-import { arm64 } from "../src/index.ts";
-import { type Behaviour, TrampolineWorld } from "./trampoline-world.ts";
+import { arm64, encode } from "../src/index.ts";
+import { apply, TailWorld } from "./tail-world.ts";
+import { type Behaviour, garbage, TrampolineWorld } from "./trampoline-world.ts";
 
 const KINDS: readonly LinkKind[] = ["fentry", "fmod_ret", "fexit", "fsession"];
 const words = (count: number): string => `u64 (${Array(count).fill("u64").join(", ")})`;
@@ -177,4 +183,272 @@ describe("a call of a function with programs around it", () => {
     }
     expect(lists).toBe(4 + 16 + 64);
   });
+
+  test.each(MODELS.slice(0, 5))("%s, compiled from BPF", (model) => {
+    const next = numbers(17);
+    const world = new TrampolineWorld(model, { compiled: true });
+    for (const kinds of linkLists()) {
+      world.link(linksOf(...kinds), { funcIp: next() % 2 === 0 });
+      check(world, behaviourOf(next), kinds.join(" "));
+    }
+  });
+
+  test.each(settings({ bti: [false, true], far: [false, true], pac: [false, true] }))("with %o", (layout) => {
+    const next = numbers(3);
+    for (const compiled of [false, true]) {
+      const world = new TrampolineWorld(compiled ? words(4) : MODELS[7]!, { layout, compiled });
+      for (const original of ["known", "from-stack"] as const) {
+        for (const kinds of [...linkLists().slice(0, 20), ["fsession", "fmod_ret", "fexit"] as const]) {
+          world.link(linksOf(...kinds), { original, funcIp: next() % 2 === 0 });
+          check(world, behaviourOf(next), `${kinds.join(" ")}, ${original}`);
+        }
+      }
+    }
+  });
+
+  test("through a pointer in a table is the program's alone, and 0 where that must not run", () => {
+    for (const model of MODELS) {
+      const world = new TrampolineWorld(model);
+      for (const funcIp of [false, true]) {
+        world.link([{ kind: "fentry", cookie: 7n }], { indirect: true, funcIp });
+        check(world, { ...ALL, results: [0xfedc_ba98_7654_3210n] }, model);
+        check(world, { ...ALL, allowed: [false], results: [5n] }, model);
+      }
+    }
+  });
+
+  test("leaves out a program whose block is turned off, and no other", () => {
+    const next = numbers(5);
+    for (const model of [MODELS[2]!, MODELS[9]!]) {
+      const world = new TrampolineWorld(model);
+      for (const kinds of linkLists()) {
+        world.link(linksOf(...kinds));
+        const blocks = world.image.patchSites.map((_, block) => block);
+        expect(blocks.length).toBe(kinds.reduce((sum, kind) => sum + (kind === "fsession" ? 2 : 1), 0));
+        const behaviour = behaviourOf(next);
+        for (const block of blocks)
+          check(world, { ...behaviour, off: new Set([block]) }, `${kinds.join(" ")} - ${block}`);
+        check(world, { ...behaviour, off: new Set(blocks) }, `${kinds.join(" ")} all off`);
+        check(world, behaviour, `${kinds.join(" ")} on again`);
+      }
+    }
+  });
 });
+
+/** All combinations of values. */
+function settings(values: Readonly<Record<string, readonly (boolean | string)[]>>): Settings[] {
+  return Object.entries(values).reduce<Settings[]>(
+    (all, [key, choices]) => all.flatMap((some) => choices.map((value) => ({ ...some, [key]: value }))),
+    [{}],
+  );
+}
+
+describe("a trampoline", () => {
+  const model = "int (u64, u64, u64, u64, u64, u64, u64, struct 16, u8)";
+
+  test("of equal specifications is equal bytes, and functions with equal places share one", () => {
+    const { code, relocations } = image(model, ["fentry", "fexit"]);
+    expect(image(model, ["fentry", "fexit"])).toMatchObject({ code, relocations });
+    const models = [model, "int (char *, u64, u64, u64, u64, u64, u64, struct{u64, u64}, bool)", "int (u64, u64)"].map(
+      parseFuncModel,
+    );
+    expect(models.map((each) => arm64.funcModelEqual(models[0]!, each))).toEqual([true, true, false]);
+    expect(
+      image("int (char *, u64, u64, u64, u64, u64, u64, struct{u64, u64}, bool)", ["fentry", "fexit"]).code,
+    ).toEqual(code);
+  });
+
+  test("that is shared does not refer to the function", () => {
+    const symbols = (original: TrampolineSpec["original"]): unknown[] => {
+      const { relocations } = image(words(12), ["fexit"], { original, funcIp: true });
+      return relocations.map(({ symbol }) => (symbol.kind === "trampoline" ? symbol.part : symbol.kind));
+    };
+    const rest = ["enter", "program-object", "program-enter", "program", "program-exit", "image", "exit"];
+    expect(symbols("from-stack")).toEqual(["image", ...rest]);
+    expect(symbols("known")).toEqual(["function", "image", ...rest]);
+  });
+
+  test("has its words where its picture says", () => {
+    const links = linksOf("fsession", "fentry", "fsession", "fexit");
+    const spec: TrampolineSpec = {
+      model: parseFuncModel(model),
+      links,
+      original: "known",
+      funcIp: true,
+      tailCalls: true,
+    };
+    const { subprogs, code } = arm64.emitTrampoline(spec, { layout: { tailCalls: "write-back" } });
+    expect(subprogs.map(({ start, end }) => [start, end])).toEqual([[0, code.length]]);
+    expect(subprogs[0]!.frame.map(({ name, offset, size }) => `${offset} ${size} ${name}`)).toEqual([
+      "24 8 return address of the function",
+      "16 8 x29 of the caller",
+      "8 8 return address",
+      "0 8 x29 of the function",
+      "-16 8 tail calls",
+      "-24 8 x20",
+      "-32 8 x19",
+      "-40 8 result",
+      ...[9, 8, 7, 6, 5, 4, 3, 2, 1, 0].map((i) => `${8 * i - 120} 8 argument word ${i}`),
+      "-128 8 func_meta",
+      "-136 8 function",
+      "-144 8 session word 0",
+      "-152 8 session word 1",
+      "-168 16 run context",
+      "-192 24 arguments on the stack",
+    ]);
+    const frame = image(words(0), ["fentry"], { indirect: true }).subprogs[0]!.frame;
+    expect(frame.map(({ name, offset }) => `${offset} ${name}`)).toEqual([
+      "8 return address",
+      "0 x29 of the caller",
+      "-8 x20",
+      "-16 x19",
+      "-24 result",
+      "-32 func_meta",
+      "-48 run context",
+    ]);
+  });
+
+  test("of 38 programs fits into a page, but not where all calls are far", () => {
+    const links = Array.from({ length: 38 }, (): TrampolineLink => ({ kind: "fexit", cookie: 0x1234_5678_9abc_def0n }));
+    const spec: TrampolineSpec = { model: parseFuncModel(words(12)), links, original: "known" };
+    expect(arm64.emitTrampoline(spec).code.length).toBe(38 * 80 + 4 * 61);
+    expect(() => arm64.emitTrampoline(spec, { layout: { far: true } })).toThrow("(E2BIG)");
+  });
+});
+
+describe("a backtrace by frame pointers", () => {
+  const LISTS: LinkKind[][] = [...KINDS.map((kind) => [kind]), ["fsession", "fmod_ret", "fentry"]];
+  /** Places in code from which its frame is on the chain until it is left: offsets, both inclusive. */
+  function framed(bytes: Uint8Array): [number, number] {
+    const texts = [...arm64.disassemble(bytes)].map(({ text }) => text);
+    return [4 * (texts.lastIndexOf("mov x29, sp") + 1), 4 * texts.findIndex((text) => text.startsWith("ldp x29, x30"))];
+  }
+
+  test.each([
+    ["call", false],
+    ["pointer in a table", true],
+  ])(
+    "is right at every instruction with a frame, and lacks what 7.2's lacks at the others: entered by a %s",
+    (_, indirect) => {
+      const world = new TrampolineWorld(MODELS[7]!);
+      const { caller, outer } = world.host;
+      const seen = new Set<string>();
+      const lists: readonly (readonly LinkKind[])[] = indirect ? [["fentry"]] : LISTS;
+      for (const kinds of lists) {
+        world.link(linksOf(...kinds), { indirect });
+        const code = world.image.code;
+        const inTrampoline = (address: bigint): boolean =>
+          address > world.trampoline && address <= world.trampoline + BigInt(code.length);
+        const callsOriginal = kinds.some((kind) => kind !== "fentry");
+        const base = indirect ? [caller, outer] : [world.original, caller, outer];
+        const [from, to] = framed(code);
+        const each = (pc: bigint): void => {
+          const found = world.backtrace();
+          const is = (where: string, frames: readonly bigint[], start = 0): void => {
+            seen.add(where);
+            const got = found.slice(start).map(String);
+            if (got.join() !== frames.map(String).join()) throw new Error(`${where} at ${pc}: ${found}, not ${frames}`);
+          };
+          const offset = Number(pc - world.trampoline);
+          if (offset >= 0 && offset < code.length) {
+            if (offset >= from && offset <= to) is("trampoline", base);
+            // One pair of two: the function's frame is missing. None: its caller's, too.
+            else if (!indirect && (offset === from - 8 || offset === from - 4 || offset === to + 4))
+              is("one pair", [caller, outer]);
+            else is("no pair", [outer]);
+            return;
+          }
+          const part = world.parts.find(({ address, code }) => pc >= address && pc < address + BigInt(code.length));
+          if (part === undefined) return;
+          const [start, end] = framed(part.code);
+          const at = Number(pc - part.address);
+          const below = part.is === "program" || callsOriginal ? base : [caller, outer];
+          if (at < start || at > end) {
+            // Before it is entered through the trampoline there is only its caller's.
+            is(`outside of a ${part.is}`, found[0] === outer ? [outer] : below);
+            return;
+          }
+          const isCalled = part.is === "program" || callsOriginal;
+          if (isCalled && !inTrampoline(found[0]!)) throw new Error(`${part.is} called from ${found[0]}`);
+          is(part.is, below, isCalled ? 1 : 0);
+        };
+        world.run(ALL, each);
+      }
+      const places = ["trampoline", "no pair", "program", "outside of a program"];
+      const others = ["one pair", "function", "outside of a function"];
+      expect([...seen].sort()).toEqual([...places, ...(indirect ? [] : others)].sort());
+    },
+  );
+});
+
+describe("the count of tail calls", () => {
+  test.each(["pointer", "by-value", "write-back"])("goes through a trampoline both ways (%s)", (tailCalls) => {
+    const next = numbers(9);
+    const world = new TrampolineWorld(MODELS[7]!, { layout: { tailCalls } });
+    for (const kinds of linkLists()) {
+      world.link(linksOf(...kinds), { tailCalls: true });
+      world.counts = [];
+      const behaviour = behaviourOf(next);
+      check(world, behaviour, kinds.join(" "));
+      if (world.counts.length > 0) expect(world.counts[1]).toBe(garbage(26));
+      if (tailCalls !== "write-back") continue;
+      if (world.counts.length > 0) expect(world.counts[0]).toBe(garbage(12));
+      expect(world.cpu.get("x12")).toBe(world.counts.length > 0 ? LEFT_IN_X12 : garbage(12));
+    }
+  });
+
+  test.each(["pointer", "by-value", "write-back"])(
+    "is that of the function without programs around it (%s)",
+    (tailCalls) => {
+      const layout = { tailCalls };
+      const counted = [undefined, ...KINDS].map((kind) => {
+        const world = new TailWorld({ layout });
+        world.set(0, world.load(chain(30)));
+        const tree = world.load(HIERARCHY);
+        world.set(1, tree);
+        if (kind !== undefined) trace(world, tree, linksOf(kind), layout);
+        expect(world.run(world.load(chain(30)))).toEqual({ kind: "returned", value: 1n });
+        return world.logged(1);
+      });
+      // One run that the chain comes to, and 3 more; by value each call in the tree may go on from what was left to its caller.
+      expect(counted).toEqual([undefined, ...KINDS].map(() => (tailCalls === "by-value" ? 15n : 4n)));
+    },
+  );
+});
+
+const jump = (slot: number): string => `r1 = r6\nr2 = map[table]\nr3 = ${slot}\ncall tail_call`;
+const count = (index: number): string => `r1 = 1\nlock *(u64 *)(r6 + ${8 * index}) += r1`;
+/** A program that tail-calls itself until word 0 of the log is `first`, and then the program in slot 1. */
+const chain = (first: number): string =>
+  `r6 = r1\n${count(0)}\nr1 = *(u64 *)(r6 + 0)\nif r1 >= ${first} goto rest\n${jump(0)}\nr0 = 1\nexit\nrest:\n${jump(1)}\nr0 = 1\nexit`;
+/** One that counts its runs in word 1 and calls a subprogram twice, which tail-calls slot 1. */
+const HIERARCHY = `r6 = r1\n${count(1)}\n${"r1 = r6\ncall sub\n".repeat(2)}r0 = 1\nexit\nsub:\nr6 = r1\n${jump(1)}\nr0 = 0\nexit`;
+
+/** Puts a trampoline around a program's subprogram 1. The host's part is code that leaves nothing in the registers that it may change. */
+function trace(
+  { memory }: TailWorld,
+  { image, imageAddress }: Executable,
+  links: readonly TrampolineLink[],
+  layout: Settings,
+): void {
+  const place = (bytes: (address: bigint) => Uint8Array, size: number): bigint => {
+    const { address } = memory.allocate("text", size, "trampoline", Access.READ | Access.EXECUTE, 8);
+    memory.write(address, bytes(address));
+    return address;
+  };
+  const clobber = Array.from({ length: 16 }, (_, i) => encode("movz", { sf: 1, rd: i + 1, imm16: 33, hw: 0 }));
+  const host = [encode("movz", { sf: 1, rd: 0, imm16: 2, hw: 0 }), ...clobber, encode("ret", { rn: 30 })];
+  const part = place(() => new Uint8Array(Int32Array.from(host).buffer), 4 * host.length);
+  const nothing = arm64.compile(trust(assemble("r0 = 0\nexit")), { layout });
+  const program = place(() => nothing.code, nothing.code.length);
+  const model = parseFuncModel("int (void *)");
+  const code = arm64.emitTrampoline({ model, links, original: "known", tailCalls: true }, { layout });
+  const resolve = ({ kind }: SymbolRef): bigint => (kind === "program" ? program : part);
+  const trampoline = place((address) => arm64.link(code, address, resolve), code.code.length);
+  const { offset, size } = image!.patchSites.find(({ kind, subprog }) => kind === "entry" && subprog === 1)!;
+  const site = { address: imageAddress! + BigInt(offset), size };
+  apply(memory, arm64.poke(site, { kind: "nop" }, { kind: "call", target: trampoline }));
+}
+
+/** x12 where the host returns. */
+const LEFT_IN_X12: bigint = garbage(200 + arm64.abi.callerSaved.indexOf("x12"));
