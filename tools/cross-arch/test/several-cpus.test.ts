@@ -1,7 +1,16 @@
 // Several CPUs over one memory, while slots of prog arrays, and with them live code, change.
 import { arm64 } from "@bpfkit/arm64";
 import { checkHistories, formatSchedule, machineSearch } from "@bpfkit/conformance";
-import { assemble, type Backend, jit, MAP_TYPES, type MapSpec, type PokePhase, trust } from "@bpfkit/core";
+import {
+  assemble,
+  type Backend,
+  jit,
+  MAP_TYPES,
+  type MapSpec,
+  type PokePhase,
+  type SiteState,
+  trust,
+} from "@bpfkit/core";
 import {
   Kernel,
   type LoadedProgram,
@@ -17,6 +26,8 @@ import {
 import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
 import { describe, expect, test } from "vitest";
+import { Ledger } from "../../../packages/kernel/src/text/ledger.ts";
+import { type LiveSite, TextSites } from "../../../packages/kernel/src/text/sites.ts";
 
 /** Random schedules of each kind on each architecture; `SCHEDULES=5000` for more. */
 const SCHEDULES = Number(process.env.SCHEDULES ?? 40);
@@ -330,5 +341,80 @@ describe.each(BACKENDS)("several CPUs on $arch", (backend) => {
     );
     expect(violation && formatSchedule(violation, 1)).toBeUndefined();
     expect(histories).toBe(12);
+  });
+
+  /** The entry site of a program that returns 9, and what it can be made to do: nothing, or to go to f or g. */
+  const entryScene = () => {
+    const kernel = new Kernel({ engine: jit(backend), cpus: CPUS, memory: { sizes: SIZES } });
+    const load = (name: string, value: number): LoadedProgram =>
+      kernel.load(trust(assemble(`r0 = ${value}\nexit`, { name, type: "syscall" })));
+    const [main, f, g] = [load("main", RESULTS.none), load("f", RESULTS.f), load("g", RESULTS.g)];
+    const { image, imageAddress } = main.executable;
+    const sites = new TextSites(kernel.memory, backend, new Ledger());
+    sites.add("main", image!, imageAddress!);
+    const site = sites.all.find(({ kind }) => kind === "entry")!;
+    const to = (kind: "call" | "jump", { executable }: LoadedProgram): SiteState => ({
+      kind,
+      target: executable.subprogAddress(0),
+    });
+    const states = { none: { kind: "nop" } as SiteState, f: to("jump", f), g: to("jump", g) };
+    const nop = kernel.memory.view(site.address, site.size).slice();
+    return { kernel, main, sites, site, nop, states, calls: [to("call", f), to("call", g)] };
+  };
+
+  test("C-16 kinds: a site gets from every kind to every other, and what it is compared with is the kind that it has", () => {
+    const { kernel, sites, site, nop, states, calls } = entryScene();
+    const all = [...Object.values(states), ...calls];
+    const encoded = (state: SiteState): Uint8Array => {
+      const bytes = nop.slice();
+      for (const phase of backend.poke(site, states.none, state).phases)
+        if (phase.kind === "write") bytes.set(phase.bytes, Number(phase.address - site.address));
+      return bytes;
+    };
+    const now = (): LiveSite => sites.at(site.address)!;
+    const poke = (state: SiteState): void => {
+      for (const _ of sites.poke(site, state));
+    };
+    let refused = 0;
+    for (const from of all) {
+      for (const to of all) {
+        poke(from);
+        poke(to);
+        expect(now().state).toEqual(to);
+        expect(kernel.memory.view(site.address, site.size)).toEqual(encoded(to));
+        // Somebody has written an instruction of another kind, or with another target, there.
+        poke(from);
+        for (const other of all) {
+          if (other === from || to === from) continue;
+          kernel.memory.write(site.address, encoded(other));
+          const before = kernel.memory.hash();
+          expect(() => poke(to)).toThrow(/the entry site of 'main' at 0x[0-9a-f]+ holds .* \(EBUSY\)/);
+          expect([kernel.memory.hash(), now().state]).toEqual([before, from]);
+          kernel.memory.write(site.address, encoded(from));
+          refused++;
+        }
+      }
+    }
+    expect(refused).toBe(80);
+  });
+
+  test("C-16 kinds: runs that enter while the kind changes do what it was or is", () => {
+    for (let seed = 0; seed < SCHEDULES; seed++) {
+      const { kernel, main, sites, site, states } = entryScene();
+      const callees = historyOf(seed * 7 + 5);
+      const update = function* (): Operation<void> {
+        for (const callee of callees) yield* sites.poke(site, states[callee]);
+      };
+      const { runs, operations, stuck, schedule } = kernel.schedule({
+        runs: Array.from({ length: CPUS }, () => ({ program: main, times: 3 })),
+        operations: { update: update() },
+        choose: { seed },
+        granularity: seed % 2 === 0 ? 1 : "site",
+      });
+      expect([stuck, operations.update!.kind]).toEqual([undefined, "done"]);
+      const seen = new Set(runs.map(({ result }) => result.returnValue));
+      for (const callee of ["none", ...callees] as const) seen.delete(RESULTS[callee]);
+      expect([...seen], `seed ${seed}: ${schedule}`).toEqual([]);
+    }
   });
 });

@@ -29,6 +29,8 @@ export interface LiveSite extends TextSite {
 
 interface Entry extends LiveSite {
   state: SiteState;
+  /** The bytes of it. */
+  code: Uint8Array;
 }
 
 /** Whether two states are the same instruction. */
@@ -73,7 +75,7 @@ export class TextSites {
     return this.#sites.get(address);
   }
 
-  /** Takes in the sites of an image placed at `base`, as they are in a fresh image. */
+  /** Takes in the sites of an image that was placed at `base` a moment ago, as they are in a fresh image. */
   add(owner: string, image: Image, base: bigint): void {
     this.#version++;
     const behindTarget = new Map(
@@ -84,7 +86,8 @@ export class TextSites {
       const state: SiteState = kind === "bypass" && skip !== undefined ? { kind: "jump", target: skip } : NOP;
       const address = base + BigInt(offset);
       const jump = far && { far: { code: base + BigInt(far.code), slot: base + BigInt(far.slot) } };
-      this.#sites.set(address, { address, size, kind, owner, subprog, state, ...jump });
+      const code = this.#memory.view(address, size).slice();
+      this.#sites.set(address, { address, size, kind, owner, subprog, state, code, ...jump });
     }
   }
 
@@ -102,6 +105,8 @@ export class TextSites {
   plan({ address }: LiveSite, to: SiteState): PokePlan {
     const site = this.#entry(address);
     const plan = this.#text.poke(site, site.state, to);
+    // A plan has in it only what it changes; that nobody else has been here shows in the rest, too.
+    expectBytes(site, this.#memory.view(address, site.size), site.code);
     const writes = plan.phases.filter((phase) => phase.kind === "write");
     for (const [i, { address, expect }] of writes.entries()) {
       const bytes = this.#memory.view(address, expect.length).slice();
@@ -146,8 +151,9 @@ export class TextSites {
     });
     yield* new Rewrite(this.#memory, this.#ledger, plans).run();
     let written = 0;
-    for (const { site, to, plan } of moved) {
+    for (const [i, { site, to, plan }] of moved.entries()) {
       site.state = to;
+      site.code = plans[i]!.code;
       if (plan.phases.length > 0) written++;
     }
     this.#ledger.pokes += written;
