@@ -1,6 +1,7 @@
 import { type Image, type LinkKind, parseFuncModel, type Settings, type TrampolineSpec } from "@bpfkit/core";
 import { describe, expect, test } from "vitest";
 import { x86_64 } from "../src/index.ts";
+import { blocksOf, type Call, predict, TrampolineWorld } from "./trampoline-world.ts";
 
 function emit(
   model: string,
@@ -139,4 +140,88 @@ describe("code is what Linux 7.2 shows", () => {
       expect([kind, size, end! - offset - size]).toEqual(["block", 5, 64]);
     }
   });
+});
+
+const KINDS: readonly LinkKind[] = ["fentry", "fmod_ret", "fexit", "fsession"];
+
+/** All lists of one to three links. */
+const LISTS: readonly (readonly LinkKind[])[] = (() => {
+  const longer = (lists: LinkKind[][]): LinkKind[][] => lists.flatMap((list) => KINDS.map((kind) => [...list, kind]));
+  const one = longer([[]]);
+  const two = longer(one);
+  return [...one, ...two, ...longer(two)];
+})();
+
+const MODELS: readonly string[] = [
+  "void ()",
+  "int (int)",
+  "u64 (u64, u8, s16)",
+  "long (char *, size_t, s8, u32, struct {u32, u32})",
+  "s16 (u64, u64, u64, u64, u64, u64)",
+  "int (u64, u64, u64, u64, u64, u64, int)",
+  "u8 (u64, u64, u64, u64, u64, u64, s8, u64, u16)",
+  "u64 (u64, u64, u64, u64, u64, u64, u64, u64, u64, u64, u64, u64)",
+  "int (u64, struct {u64, u32})",
+  "int (u64, u64, u64, u64, u64, struct {u64, u64}, u32)",
+  "int (u64, u64, u64, u64, u64, struct {u64, u64}, u32, u32, struct {u8}, s32)",
+  "void (struct 16, struct 16, struct 16, struct 16, struct 12, struct 9)",
+  "int (u64, u64, u64, u64, u64, u64, struct {u32}, bool)",
+];
+const COOKIES: readonly bigint[] = [0n, 0x1234n, 0xfedc_ba98_7654_3210n];
+
+/** A call of a function with links: `seed` decides what programs return and whether they are let in; 0 is the plain case. */
+function callOf(kinds: readonly LinkKind[], original: Call["original"], seed: number): Call {
+  const letIn = kinds.map((_, i) => seed === 0 || (seed + 3 * i) % 4 !== 0);
+  return {
+    links: kinds.map((kind, i) => ({ kind, cookie: COOKIES[(i + seed) % 3]! })),
+    original,
+    funcIp: seed % 2 === 1,
+    returns: kinds.map((_, i) => (seed !== 0 && (seed + i) % 3 === 0 ? BigInt(-5 - i) & 0xffff_ffff_ffff_ffffn : 0n)),
+    letIn,
+    result: 0x1234_5678_0000_0000n + BigInt(seed),
+  };
+}
+
+const ORIGINALS: readonly Call["original"][] = ["known", "from-stack"];
+const wraps = (kinds: readonly LinkKind[]): boolean => kinds.some((kind) => kind !== "fentry");
+
+describe.each(ORIGINALS)("on the CPU, with the original %s,", (original) => {
+  test.each(MODELS)("every list of up to three links does what a call of functions would: %s", (text) => {
+    const model = parseFuncModel(text);
+    const world = new TrampolineWorld(model);
+    const isBpf = world.args.length <= 5 && !world.onStack;
+    const worlds = isBpf ? [world, new TrampolineWorld(model, "bpf")] : [world];
+    for (const [i, kinds] of LISTS.entries()) {
+      for (const seed of [0, i + 1]) {
+        const call = callOf(kinds, original, seed);
+        for (const w of worlds) {
+          w.attach(call);
+          const happened = w.run(call);
+          expect(happened).toEqual(predict(model, w.args, call, w.traced));
+          if (w.onStack || !wraps(kinds)) expect(w.aligned ?? true).toBe(true);
+          w.detach();
+        }
+      }
+    }
+  });
+});
+
+describe("a block that is turned off while its program is linked", () => {
+  test.each(["void ()", "int (u64, u64, u64, u64, u64, u64, int)", "int (u64, struct {u64, u32})"])(
+    "skips just that program: %s",
+    (text) => {
+      const model = parseFuncModel(text);
+      const world = new TrampolineWorld(model);
+      for (const [i, kinds] of LISTS.entries()) {
+        const call = callOf(kinds, ORIGINALS[i % 2]!, 0);
+        world.attach(call);
+        for (const block of blocksOf(call.links).keys()) {
+          world.turn(block, "off");
+          expect(world.run(call)).toEqual(predict(model, world.args, call, world.traced, block));
+          world.turn(block, "on");
+        }
+        world.detach();
+      }
+    },
+  );
 });
