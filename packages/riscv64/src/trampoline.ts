@@ -1,5 +1,12 @@
 // Code that runs programs around a function: what Linux 7.2 shows on riscv64, and for tail calls what followed it.
-import type { FrameSlot, Symbol as SymbolRef, TrampolineContext, TrampolineParts, TrampolineRun } from "@bpfkit/core";
+import type {
+  FrameSlot,
+  Symbol as SymbolRef,
+  TailCallScheme,
+  TrampolineContext,
+  TrampolineParts,
+  TrampolineRun,
+} from "@bpfkit/core";
 import { A0, A1, A2, A5, A6, RA, S0, S1, SP, T0, T1, ZERO } from "./abi.ts";
 import { type Assembler, CC } from "./assembler.ts";
 import { emit } from "./emit.ts";
@@ -109,8 +116,9 @@ function emitTrampoline(a: Assembler, context: TrampolineContext): void {
   }
   if (callsOriginal) emitImageCall(writing, "enter");
   for (let session = 0; session < sessions; session++) a.sd(ZERO, shape.sessions - 8 * session, S0);
-  // What a session finds as the result before there is one.
+  // What a session finds as the result before there is one, and what is the result where its only program does not run.
   if (sessions > 0) a.sd(ZERO, shape.result, S0);
+  if (spec.indirect) a.sd(ZERO, shape.result + 8, S0);
   for (const run of plan.fentry) emitRun(writing, run);
 
   const over = a.label();
@@ -129,8 +137,7 @@ function emitTrampoline(a: Assembler, context: TrampolineContext): void {
   if (callsOriginal) emitImageCall(writing, "exit");
   else if (!spec.indirect) emitArgs(writing);
   // Behind the original only what its caller takes back is of use.
-  const givesBack = scheme.writesBack || scheme.parks;
-  if (spec.tailCalls && (givesBack || !callsOriginal)) a.ld(A6, shape.counter, S0);
+  if (spec.tailCalls && (!callsOriginal || isTakenBack(scheme))) a.ld(A6, shape.counter, S0);
   if (keepsResult) a.ld(A5, shape.result + 8, S0);
   if (spec.indirect) emitResult(writing);
   else if (keepsResult) a.ld(A0, shape.result, S0);
@@ -234,10 +241,13 @@ function emitOriginal(writing: Writing): void {
     a.ld(T1, -8, S0);
     emit.jalr(a, RA, 0, T1);
   }
-  if (spec.tailCalls && (context.scheme.writesBack || context.scheme.parks)) a.sd(A6, shape.counter, S0);
+  if (spec.tailCalls && isTakenBack(context.scheme)) a.sd(A6, shape.counter, S0);
   a.sd(A0, shape.result, S0);
   a.sd(A5, shape.result + 8, S0);
 }
+
+/** Whether callers go on with the a6 that their callee leaves. */
+const isTakenBack = ({ writesBack, parks }: TailCallScheme): boolean => writesBack || parks;
 
 /** Puts the arguments back into their registers. */
 function emitArgs({ a, context, shape }: Writing): void {

@@ -216,11 +216,11 @@ const behavioursOf = (kinds: readonly LinkKind[], round: number): Behaviour[] =>
   }));
 
 describe.each([
-  ["with C and Zba", {}],
-  ["without", PLAIN],
-] as const)("on the CPU, %s: every list of at most three links", (_name, options) => {
+  ["with C and Zba: every list", {}, 1],
+  ["without: lists", PLAIN, 7],
+  ["with short branches: lists", { layout: { shortBranches: true } }, 11],
+] as const)("on the CPU, %s of at most three links", (_name, options, every) => {
   const setting = new Setting(options);
-  const every = options === PLAIN ? 7 : 1;
 
   test.each(MODELS)("around %s", (model) => {
     let cases = 0;
@@ -363,6 +363,12 @@ describe("an indirect trampoline", () => {
       expect(found.a0).toBe(a0);
     }
   });
+});
+
+test("an indirect trampoline whose program is not to run gives 0", () => {
+  const { world, traced } = new Setting();
+  world.install(specOf("u64 (u64)", ["fentry"], { indirect: true }), traced, [{ result: 5n, skipped: true }]);
+  expect(world.call(world.trampoline.address, [1n])).toMatchObject({ a0: 0n, events: { length: 2 } });
 });
 
 describe("the frame", () => {
