@@ -1,6 +1,16 @@
-import { type Image, type LinkKind, parseFuncModel, type Settings, type TrampolineSpec } from "@bpfkit/core";
+import {
+  Access,
+  type Image,
+  jit,
+  type LinkKind,
+  parseFuncModel,
+  type Settings,
+  type Symbol as SymbolRef,
+  type TrampolineSpec,
+} from "@bpfkit/core";
 import { describe, expect, test } from "vitest";
 import { x86_64 } from "../src/index.ts";
+import { apply, TailWorld } from "./tail-world.ts";
 import { blocksOf, type Call, predict, TrampolineWorld } from "./trampoline-world.ts";
 
 function emit(
@@ -224,4 +234,277 @@ describe("a block that is turned off while its program is linked", () => {
       }
     },
   );
+});
+
+describe("a backtrace by the frame pointer", () => {
+  const all: readonly LinkKind[] = ["fexit", "fmod_ret", "fsession"];
+  test.each([
+    ["a call", ["fentry", "fentry"], "known"],
+    ["a jump", all, "known"],
+    ["a call that is skipped at the end", all, "from-stack"],
+  ] as const)("is right at every instruction while a trampoline entered by %s has its frame", (_, kinds, original) => {
+    const model = parseFuncModel("int (u64, u64, u64, u64, u64, u64, int)");
+    const world = new TrampolineWorld(model);
+    const call = callOf(kinds, original, 0);
+    world.attach(call);
+    const { cpu, memory, trampoline, traced } = world;
+    const { code } = world.image!;
+    const { caller, outer, end } = world.callers;
+    // One of the two return addresses above the trampoline's frame is in no chain: the caller's, or none where the entry left none.
+    const chain = [original === "known" && wraps(kinds) ? caller : traced + 9n, outer, end];
+    const leave = code.lastIndexOf(0xc9);
+    const visited = new Set<number>();
+    const elsewhere = new Map<string, number>();
+    world.run(call, () => {
+      const { allocation } = memory.allocationAt(cpu.pc)!;
+      const at = Number(cpu.pc - allocation.address);
+      const trace = world.backtrace();
+      if (allocation.address === trampoline) {
+        visited.add(at);
+        expect([at, trace]).toEqual([at, at >= 4 && at <= leave ? chain : [outer, end]]);
+      } else if (/^program \d$|^traced$/.test(allocation.owner)) {
+        const isFramed = at >= (allocation.owner === "traced" ? 13 : 16) && memory.view(cpu.pc, 1)[0] !== 0xc3;
+        if (!isFramed) return;
+        elsewhere.set(allocation.owner, (elsewhere.get(allocation.owner) ?? 0) + 1);
+        const returned = trace[0]! - trampoline;
+        if (allocation.owner === "traced" && !wraps(kinds)) expect(trace).toEqual([caller, outer, end]);
+        else expect([returned > 0n && returned < code.length, trace.slice(1)]).toEqual([true, chain]);
+      }
+    });
+    const lines = [...x86_64.disassemble(code)].map(({ offset, text }) => [offset, text] as const);
+    const unvisited = lines.filter(([offset]) => !visited.has(offset)).map(([, text]) => text);
+    expect(unvisited.filter((text) => !text.startsWith("nop"))).toEqual([]);
+    expect([...elsewhere.keys()].sort()).toEqual([...kinds.map((_, i) => `program ${i}`), "traced"].sort());
+  });
+});
+
+describe("called through a pointer", () => {
+  const spec = { indirect: true };
+
+  test.each(MODELS)("the program's result is the function's: %s", (text) => {
+    const world = new TrampolineWorld(parseFuncModel(text));
+    const words = predict(world.model, world.args, callOf(["fexit"], "known", 0), 0n).events.find(
+      (event) => event.at === "program",
+    )!.words;
+    for (const original of ORIGINALS) {
+      const call: Call = { ...callOf(["fentry"], original, 0), returns: [0x7654_3210_0123_4567n], funcIp: true };
+      world.attach(call, spec);
+      world.redirect(world.trampoline);
+      const { events, result } = world.run(call);
+      expect(result).toBe(call.returns[0]);
+      expect(events).toEqual([
+        { at: "program-enter", program: 0, cookie: 0n },
+        {
+          at: "program",
+          program: 0,
+          words,
+          result: undefined,
+          ip: world.traced,
+          session: undefined,
+          atExit: undefined,
+        },
+        { at: "program-exit", program: 0, gave: 100n },
+      ]);
+    }
+  });
+
+  test("begins with endbr64 where the layout has that", () => {
+    const first = (layout: Settings): string => listing(emit("int (int)", ["fentry"], spec, layout))[0]!.text;
+    expect([first({}), first({ ibt: false })]).toEqual(["endbr64", "push rbp"]);
+    expect(emit("int (int)", ["fentry"], spec).patchSites).toHaveLength(1);
+  });
+});
+
+describe("tail calls", () => {
+  const TEXTS = ["int (u64)", "int (u64, u64, u64, u64, u64, u64, u64, int)"];
+  const CASES: readonly (readonly LinkKind[])[] = [["fentry"], ["fexit"], ["fsession", "fentry"], ["fmod_ret"]];
+
+  test.each(TEXTS)("what rax brings reaches the function, and what comes back in r11 its caller: %s", (text) => {
+    const world = new TrampolineWorld(parseFuncModel(text));
+    world.handsBack = 9n;
+    for (const tailCalls of ["pointer", "by-value", "write-back"]) {
+      for (const original of ORIGINALS) {
+        for (const kinds of CASES) {
+          const call = callOf(kinds, original, 0);
+          world.rax = -1n;
+          world.attach(call, { tailCalls: true }, { tailCalls });
+          expect(world.run(call)).toEqual(predict(world.model, world.args, call, world.traced));
+          expect([world.rax, world.aligned]).toEqual([7n, world.onStack || !wraps(kinds) ? true : world.aligned]);
+          if (tailCalls === "write-back") expect(world.cpu.get("r11")).toBe(9n);
+          world.detach();
+        }
+      }
+    }
+  });
+
+  test("of a function that a program replaced for once, the caller gets back what it gave", () => {
+    const world = new TrampolineWorld(parseFuncModel("int (u64)"));
+    const call: Call = { ...callOf(["fmod_ret"], "known", 0), returns: [3n] };
+    world.attach(call, { tailCalls: true }, { tailCalls: "write-back" });
+    expect(world.run(call).result).toBe(3n);
+    expect(world.cpu.get("r11")).toBe(7n);
+  });
+
+  /** Calls two subprograms that each tail-call it, and counts how often it is entered. */
+  const jump = "r1 = r6\nr2 = map[array]\nr3 = 0\ncall tail_call\nr0 = -1\nexit";
+  const TREE = `
+    r6 = r1
+    r1 = 1
+    lock *(u64 *)(r6 + 0) += r1
+    r1 = r6
+    call one
+    r1 = r6
+    call other
+    r0 = *(u64 *)(r6 + 0)
+    exit
+  one:
+    r6 = r1
+    ${jump}
+  other:
+    r6 = r1
+    ${jump}`;
+
+  test.each(["pointer", "write-back"])("34 executions in all with traced subprograms and entry, %s", (tailCalls) => {
+    const layout = { tailCalls };
+    for (const original of ORIGINALS) {
+      for (const kinds of CASES) {
+        const world = new TailWorld(jit(x86_64, { layout }));
+        const { memory } = world;
+        const entry = world.load(TREE);
+        const linked = world.load(
+          `r1 = ${world.log.address + 8n} ll\nr2 = 1\nlock *(u64 *)(r1 + 0) += r2\nr0 = 0\nexit`,
+        );
+        world.set(0, entry);
+        const place = (code: Uint8Array): bigint => {
+          const { address } = memory.allocate("text", code.length, "code", Access.READ | Access.EXECUTE);
+          memory.write(address, code);
+          return address;
+        };
+        // mov eax, 1; mov r11, -1; ret
+        const host = place(Uint8Array.of(0xb8, 1, 0, 0, 0, 0x49, 0xc7, 0xc3, 0xff, 0xff, 0xff, 0xff, 0xc3));
+        for (const { offset, kind, size } of entry.image!.patchSites) {
+          if (kind !== "entry") continue;
+          const image = emit("u64 (u64)", kinds, { original, tailCalls: true }, layout);
+          const site = entry.imageAddress! + BigInt(offset);
+          const address = place(image.code);
+          const resolve = (symbol: SymbolRef): bigint => {
+            if (symbol.kind === "program") return linked.subprogAddress(0);
+            return "part" in symbol && symbol.part === "original" ? site + BigInt(size) : host;
+          };
+          memory.write(address, x86_64.link(image, address, resolve));
+          const isJump = original === "known" && wraps(kinds);
+          apply(
+            world,
+            x86_64.poke({ address: site, size }, { kind: "nop" }, { kind: isJump ? "jump" : "call", target: address }),
+          );
+        }
+        expect(world.begin(entry).run(100_000)).toEqual({ kind: "returned", value: 34n });
+        // Each of the 34 calls two subprograms until no tail call is left: the entry's trampoline runs for the first of them alone.
+        const calls = 1n + 34n * 2n;
+        expect(world.logged(1)).toBe(calls * BigInt(blocksOf(callOf(kinds, original, 0).links).length));
+      }
+    }
+  });
+
+  test("code for them is the kernel's", () => {
+    const fentry = emit("int (u64, u64)", ["fentry"], { tailCalls: true });
+    expectRows(
+      fentry,
+      `4 sub rsp,0x30; push rax; mov [rbp-0x20],rbx
+      63 mov rdi,[rbp-0x10]; mov rsi,[rbp-0x8]; mov rax,[rbp-0x38]; mov rbx,[rbp-0x20]; leave; ret`,
+    );
+    const fexit = emit("int (u64, u64)", ["fexit"], { tailCalls: true });
+    expectRows(
+      fexit,
+      "2d mov rdi,[rbp-0x18]; mov rsi,[rbp-0x10]; mov rax,[rbp-0x40]; call FAR; mov [rbp-0x8],rax; nop5",
+    );
+    expect([fentry.code.length, fexit.code.length]).toEqual([112 + 8, 155 + 8]);
+    expect(emit("int (u64)", ["fexit"], { tailCalls: true }, { tailCalls: "per-program" }).code).toEqual(
+      emit("int (u64)", ["fexit"]).code,
+    );
+  });
+});
+
+describe("an image", () => {
+  test("is the same for functions with equal places, and another for others", () => {
+    const images = (one: string, other: string): boolean[] => {
+      const equal = x86_64.funcModelEqual(parseFuncModel(one), parseFuncModel(other));
+      const codes = [one, other].map((model) => emit(model, ["fentry", "fexit"]).code.join());
+      return [equal, codes[0] === codes[1]];
+    };
+    expect(images("int (u64, u8)", "void (char *, s32)")).toEqual([true, true]);
+    expect(images("int (struct 16, u8)", "u8 (u64, u64, u64)")).toEqual([true, true]);
+    const six = "u64, u64, u64, u64, u64, u64";
+    expect(images(`int (${six}, u8)`, `int (${six}, int)`)).toEqual([true, true]);
+    expect(images(`int (${six}, u8)`, `int (${six}, u64)`)).toEqual([false, false]);
+    expect(images(`int (${six}, u8)`, `int (${six}, struct 1)`)).toEqual([false, false]);
+    expect(images("int (u64, u8)", "int (u64)")).toEqual([false, false]);
+  });
+
+  test("finds the function's address by what its entry's call left where many functions share it", () => {
+    const spec = { original: "from-stack", funcIp: true } as const;
+    expectRows(
+      emit("int ()", ["fentry"], spec),
+      "e mov [rbp-0x8],rax; mov rax,[rbp+0x8]; sub rax,0x9; mov [rbp-0x10],rax",
+    );
+    expectRows(emit("int ()", ["fentry"], spec, { ibt: false }), "12 mov rax,[rbp+0x8]; sub rax,0x5");
+    expectRows(emit("int ()", ["fentry"], { funcIp: true }), "12 movabs rax,ADDRESS; mov [rbp-0x10],rax");
+    const wrapped = emit("int ()", ["fexit"], { original: "from-stack" });
+    expectRows(wrapped, "21 mov rbx,[rbp+0x8]; call rbx; mov [rbp-0x8],rax; nop5");
+    expect(
+      listing(wrapped)
+        .slice(-3)
+        .map(({ text }) => text),
+    ).toEqual(["leave", "add rsp,0x8", "ret"]);
+    expect(wrapped.relocations.some(({ symbol }) => "part" in symbol && symbol.part === "original")).toBe(false);
+  });
+
+  test("fits into a page, or is refused", () => {
+    const size = (model: string, kind: LinkKind, count: number, cookie = 0n): number =>
+      x86_64.emitTrampoline({
+        model: parseFuncModel(model),
+        links: new Array(count).fill({ kind, cookie }),
+        original: "known",
+      }).code.length;
+    expect([size("int (u64)", "fentry", 38), size("int (u64)", "fmod_ret", 38)]).toEqual([2657, 3289]);
+    const wide = (kind: LinkKind, count: number): number => size(MODELS[7]!, kind, count, 1n << 40n);
+    expect([wide("fentry", 38), wide("fmod_ret", 38), wide("fexit", 38), wide("fsession", 18)]).toEqual([
+      3052, 4089, 3503, 3927,
+    ]);
+    expect(() => wide("fsession", 19)).toThrow("4131 bytes (E2BIG)");
+    expect(() => size("int (u64)", "fentry", 39)).toThrow("E2BIG");
+  });
+
+  test("draws its frame", () => {
+    const frame = (spec: Partial<TrampolineSpec>): string[] =>
+      emit("int (u64, u64, u64, u64, u64, u64, int)", ["fsession", "fexit", "fsession"], {
+        funcIp: true,
+        tailCalls: true,
+        ...spec,
+      }).subprogs[0]!.frame.map(({ name, offset }) => `${offset} ${name}`);
+    expect(frame({})).toMatchInlineSnapshot(`
+      [
+        "16 stack argument 0",
+        "8 return address of the function",
+        "0 rbp of the caller",
+        "-8 result",
+        "-16 argument 6",
+        "-24 argument 5",
+        "-32 argument 4",
+        "-40 argument 3",
+        "-48 argument 2",
+        "-56 argument 1",
+        "-64 argument 0",
+        "-72 number of arguments",
+        "-80 address of the function",
+        "-88 session 0",
+        "-96 session 1",
+        "-104 rbx",
+        "-120 run context",
+        "-128 address of tail calls",
+        "-144 stack argument 0 of the original",
+      ]
+    `);
+    expect(frame({ original: "from-stack" })[1]).toBe("16 return address of the function");
+  });
 });
