@@ -27,7 +27,7 @@ const CORE_LAYERS = {
   isa: ["asm", "verifier", "patch", "passes", "jit"],
   asm: ["verifier", "patch", "passes", "jit"],
   patch: ["passes"],
-  jit: ["trampoline", "poke"],
+  trampoline: ["jit", "machine"],
 };
 
 const ARCHITECTURE = /x86|amd64|i386|\barm\b|arm64|aarch64|risc-?v|rv64/i;
