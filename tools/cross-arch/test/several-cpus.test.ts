@@ -32,6 +32,12 @@ import { type LiveSite, TextSites } from "../../../packages/kernel/src/text/site
 /** Random schedules of each kind on each architecture; `SCHEDULES=5000` for more. */
 const SCHEDULES = Number(process.env.SCHEDULES ?? 40);
 const BACKENDS: readonly Backend[] = [x86_64, arm64, riscv64];
+/** An instruction that traps. */
+const BREAKPOINTS: Readonly<Record<string, Uint8Array>> = {
+  "x86-64": Uint8Array.of(0xcc),
+  arm64: Uint8Array.of(0x00, 0x00, 0x20, 0xd4),
+  riscv64: Uint8Array.of(0x02, 0x90),
+};
 const SIZES = { text: 1 << 17, stack: 1 << 17, data: 1 << 17 };
 const CPUS = 3;
 
@@ -416,5 +422,30 @@ describe.each(BACKENDS)("several CPUs on $arch", (backend) => {
       for (const callee of ["none", ...callees] as const) seen.delete(RESULTS[callee]);
       expect([...seen], `seed ${seed}: ${schedule}`).toEqual([]);
     }
+  });
+
+  test("a CPU at a breakpoint of a plan goes on as the new instruction does, and at anybody else's traps", () => {
+    const { kernel, main, site, nop, states, calls } = entryScene();
+    for (const resume of [states.none, states.f, calls[0]!]) {
+      const code = nop.slice();
+      for (const phase of backend.poke(site, states.none, resume).phases)
+        if (phase.kind === "write") code.set(phase.bytes, Number(phase.address - site.address));
+      const ends = [false, true].map((isTrapped) => {
+        using run = main.start();
+        const { machine } = run;
+        while (machine!.pc !== site.address) machine!.advance(1);
+        if (isTrapped) expect(machine!.execute(BREAKPOINTS[backend.arch]!, { resume, code })).toBeUndefined();
+        else {
+          do machine!.execute(code.subarray(Number(machine!.pc - site.address)));
+          while (machine!.pc > site.address && machine!.pc < site.address + BigInt(code.length));
+        }
+        const { high } = kernel.stackOf(0);
+        const stack = kernel.memory.view(high - 64n, 64).slice();
+        return { pc: machine!.pc, registers: Array.from({ length: 11 }, (_, i) => run.register(i)), stack };
+      });
+      expect(ends[1]).toEqual(ends[0]);
+    }
+    using run = main.start();
+    expect(run.machine!.execute(BREAKPOINTS[backend.arch]!)).toMatchObject({ kind: "trap", cause: "breakpoint" });
   });
 });
