@@ -18,8 +18,11 @@ const {
   nop_rm32,
 } = emitMem;
 
-/** Registers of arguments, in order; the last is free for BPF. */
-const ARGS: readonly number[] = [RDI, RSI, RDX, RCX, R8, 9];
+/** An argument of functions that no BPF register stands for. */
+const R9 = 9;
+
+/** Registers of arguments, in order. */
+const ARGS: readonly number[] = [RDI, RSI, RDX, RCX, R8, R9];
 
 /** Places of a frame relative to rbp, in bytes. */
 interface Places {

@@ -172,6 +172,8 @@ export class TrampolineWorld {
   #runContext = 0n;
   /** Whether rsp was a multiple of 16 at the original's call. */
   aligned: boolean | undefined = undefined;
+  /** The original that was called. */
+  called = 0n;
   /** rax as the original got it, and what it hands back in r11. */
   rax = 0n;
   handsBack: bigint | undefined = undefined;
@@ -212,7 +214,7 @@ export class TrampolineWorld {
       "program-exit",
       this.#host("program-exit", () => this.#exit()),
     );
-    this.traced = this.#isBpf ? this.#bpfFunction() : this.#machineFunction();
+    this.traced = this.#isBpf ? this.#bpfFunction() : this.machineFunction();
     this.#parts.set("function", this.traced);
     this.#parts.set("original", this.traced + BigInt(ENDBR + SITE));
     this.#outer = this.#callers();
@@ -237,6 +239,11 @@ export class TrampolineWorld {
     const { entered } = planTrampoline(full, x86_64.classifyArgs(this.model), true);
     this.#state = { kind: entered, target: this.trampoline };
     if (full.indirect !== true) this.poke(this.traced + BigInt(ENDBR), NOP, this.#state);
+  }
+
+  /** Leads another function to the same trampoline. */
+  share(traced: bigint): void {
+    this.poke(traced + BigInt(ENDBR), NOP, this.#state);
   }
 
   detach(): void {
@@ -329,8 +336,8 @@ export class TrampolineWorld {
     return address;
   }
 
-  /** `endbr64; nop5; push rbp; mov rbp, rsp; call body; pop rbp; ret`. */
-  #machineFunction(): bigint {
+  /** Another function: `endbr64; nop5; push rbp; mov rbp, rsp; call body; pop rbp; ret`. */
+  machineFunction(): bigint {
     const a = new CodeBuffer();
     emit.endbr64(a);
     for (let i = 0; i < SITE; i++) emit.nop(a);
@@ -471,6 +478,7 @@ export class TrampolineWorld {
     });
     this.aligned = frame % 16n === 0n;
     this.rax = cpu.get("rax");
+    this.called = memory.allocationAt(memory.load(8, cpu.get("rsp")))!.allocation.address;
     return this.#call!.result;
   }
 

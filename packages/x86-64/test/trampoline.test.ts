@@ -216,6 +216,21 @@ describe.each(ORIGINALS)("on the CPU, with the original %s,", (original) => {
   });
 });
 
+test("A-26 one image with the original from the stack serves three functions, and knows which one was called", () => {
+  for (const kinds of LISTS.slice(0, 20)) {
+    const world = new TrampolineWorld(parseFuncModel(MODELS[9]!));
+    const call: Call = { ...callOf(kinds, "from-stack", 0), funcIp: true };
+    world.attach(call);
+    const functions = [world.traced, world.machineFunction(), world.machineFunction()];
+    for (const traced of functions) {
+      if (traced !== world.traced) world.share(traced);
+      world.redirect(traced);
+      expect(world.run(call)).toEqual(predict(world.model, world.args, call, traced));
+      expect(world.called).toBe(traced);
+    }
+  }
+});
+
 describe("a block that is turned off while its program is linked", () => {
   test.each(["void ()", "int (u64, u64, u64, u64, u64, u64, int)", "int (u64, struct {u64, u32})"])(
     "skips just that program: %s",
