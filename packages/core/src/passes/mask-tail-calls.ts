@@ -6,7 +6,7 @@ import { callsHelper, op } from "./words.ts";
 const TAIL_CALL = 12;
 const INDEX = 3;
 
-/** `if r3 >= max goto +2; w3 &= mask` before each tail call through a map that is known, unless the index is. */
+/** `if w3 >= max goto +2; w3 &= mask` before each tail call through a map that is known, unless the index is. The index has 32 bits; prog arrays have room up to the mask. */
 export const maskTailCalls: Pass = {
   name: "mask-tail-calls",
   run(list) {
@@ -15,7 +15,7 @@ export const maskTailCalls: Pass = {
       if (!callsHelper(list, at, TAIL_CALL) || map === undefined) continue;
       if ((list.flags(at) & Fact.INDEX_KNOWN) !== 0 && list.facts.index[at]! >>> 0 < map.maxEntries) continue;
       const call = list.replace(at, [
-        ...op("jge64_imm", { dst: INDEX, imm: map.maxEntries, off: 2 }),
+        ...op("jge32_imm", { dst: INDEX, imm: map.maxEntries, off: 2 }),
         ...op("and32_imm", { dst: INDEX, imm: maskOf(map.maxEntries) }),
         ...list.words(at),
       ]);

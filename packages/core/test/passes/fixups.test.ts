@@ -164,7 +164,7 @@ describe("mask-tail-calls", () => {
       main:
         r2 = map[m]
         r3 = *(u32 *)(r1 + 0)
-        if r3 >= 5 goto +2
+        if w3 >= 5 goto +2
         w3 &= 7
         call bpf_tail_call
         exit

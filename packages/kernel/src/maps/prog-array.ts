@@ -22,7 +22,9 @@ export class ProgArrayMap extends LiveMap {
   readonly #tables = new Set<PokeTable>();
 
   constructor(site: MapSite, spec: MapSpec, type: string) {
-    super(site, spec, type, false, { size: PROG_ARRAY.programs + SLOT * spec.maxEntries, access: Access.READ });
+    // Up to a power of two, so that a masked index stays inside even where the CPU guesses that it is in range.
+    const room = 2 ** (32 - Math.clz32(spec.maxEntries - 1));
+    super(site, spec, type, false, { size: PROG_ARRAY.programs + SLOT * room, access: Access.READ });
     this.mutex = new Mutex(`mutex of prog array '${spec.name}'`);
     site.memory.write(this.address + BigInt(PROG_ARRAY.maxEntries), le(spec.maxEntries, 4));
   }
