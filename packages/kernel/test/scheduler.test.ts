@@ -169,6 +169,13 @@ describe("what cannot go on", () => {
     expect(table.delete(0)).toBe(true);
   });
 
+  test("is told: a CPU that somebody else's run has taken", () => {
+    const { kernel, load } = world(interpreter);
+    const program = load("two", CALLEE);
+    using _ = program.start();
+    expect(kernel.schedule({ runs: [{ program }] }).stuck).toBe("nothing can move\n  cpu 0 is taken by another run");
+  });
+
   test("does not go on forever: a limit of moves, and a budget of each run", () => {
     const { kernel, load } = world(interpreter);
     const loop = load("loop", "goto +0\nl: goto l\nexit");
