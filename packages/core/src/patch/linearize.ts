@@ -7,7 +7,7 @@ import { Reach, reachOf } from "./branches.ts";
 import { Layout, type Track } from "./layout.ts";
 import { Link, type PatchList, type PatchStore } from "./list.ts";
 import { fitsOffset, lengthen } from "./long-jumps.ts";
-import { Columns } from "./memory.ts";
+import { Columns, memoryOf } from "./memory.ts";
 import {
   checkMetadata,
   type Heirs,
@@ -70,7 +70,7 @@ export interface Linearized {
  */
 export function linearize(list: PatchList, options: LinearizeOptions = {}): Linearized {
   const { metadata = {}, recycle } = options;
-  const { program, originals, memory } = list;
+  const { program, originals } = list;
   checkMetadata(metadata, originals, program.subprogs.length);
   if (program.insns.length !== originals) {
     throw new BpfError("argument", "the program of the list was given up", { expected: "one that was not recycled" });
@@ -78,6 +78,7 @@ export function linearize(list: PatchList, options: LinearizeOptions = {}): Line
   if (list.store().length === 0)
     throw new BpfError("structure", "nothing is left of the program", { expected: "an instruction" });
   if (recycle !== undefined) giveUp(recycle, list, metadata);
+  const memory = memoryOf(list);
   const results = new Columns(memory);
   const scratch = new Columns(memory);
   try {
@@ -108,7 +109,7 @@ function giveUp(result: Linearized, list: PatchList, given: Metadata): void {
     throw new BpfError("argument", "what is to be recycled is what goes in", { expected: "an earlier result" });
   }
   columnsOf.delete(result);
-  columns.end(list.memory);
+  columns.end(memoryOf(list));
   const { program, metadata, facts, provenance } = result;
   for (const holder of holdersOf(program, metadata, facts, provenance)) {
     for (const [name, value] of Object.entries(holder)) {

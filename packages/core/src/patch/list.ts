@@ -3,7 +3,7 @@ import { type InsnFacts, NO_FACTS } from "../analysis/facts.ts";
 import { BpfError } from "../errors.ts";
 import type { Program } from "../program.ts";
 import { HALF, LDIMM64, Reach, reachOf, SHAPES } from "./branches.ts";
-import { Memory } from "./memory.ts";
+import { memoryOf } from "./memory.ts";
 
 /** One call of `replace` or `prepend`. */
 export interface Patch {
@@ -88,8 +88,6 @@ const { REPLACEMENT, POINTS, SHIFT } = Link;
  * ```
  */
 export class PatchList implements Iterable<number> {
-  /** What `linearize` works in, kept from one time to the next. */
-  readonly memory: Memory = new Memory();
   #program!: Program;
   #facts!: InsnFacts;
   #originals = 0;
@@ -146,7 +144,7 @@ export class PatchList implements Iterable<number> {
     this.#prepends = 0;
     this.#lastFound = 1;
     for (const column of [this.#poolState, this.#aims, this.#heirs, this.#recorded, this.#poolRecorded]) {
-      if (column !== undefined) this.memory.give(column.buffer);
+      if (column !== undefined) memoryOf(this).give(column.buffer);
     }
     this.#poolState = undefined;
     this.#aims = undefined;
@@ -454,11 +452,11 @@ export class PatchList implements Iterable<number> {
   /** Zeros for the slots of the pool. */
   #column32(): Int32Array {
     const slots = this.#pool.length >> 1;
-    return new Int32Array(this.memory.take(4 * slots, true), 0, slots);
+    return new Int32Array(memoryOf(this).take(4 * slots, true), 0, slots);
   }
 
   #column16(slots: number): Uint16Array {
-    return new Uint16Array(this.memory.take(2 * slots, true), 0, slots);
+    return new Uint16Array(memoryOf(this).take(2 * slots, true), 0, slots);
   }
 
   #aimOf(at: number): number | undefined {

@@ -39,6 +39,18 @@ export class Memory {
   }
 }
 
+const memories: WeakMap<object, Memory> = new WeakMap();
+
+/** The memory of a list, which lives as long as it does. */
+export function memoryOf(list: object): Memory {
+  let memory = memories.get(list);
+  if (memory === undefined) {
+    memory = new Memory();
+    memories.set(list, memory);
+  }
+  return memory;
+}
+
 /** Columns made in a {@link Memory}, to which they go back. What a column holds at first is anything, unless `clear` is set. */
 export class Columns {
   readonly #memory: Memory;
