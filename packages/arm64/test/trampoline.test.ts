@@ -134,6 +134,31 @@ const MODELS: readonly string[] = [
   words(12),
 ];
 
+test("arguments lie where AAPCS64 puts them: a struct is never split, and behind one on the stack all are there", () => {
+  const placesOf = (model: string): string =>
+    arm64
+      .classifyArgs(parseFuncModel(model))
+      .slots.map(({ in: where, index, size }) => (where === "register" ? `x${index}` : `${8 * index}:${size}`))
+      .join(" ");
+  expect(MODELS.map(placesOf)).toEqual([
+    "",
+    "x0",
+    "x0 x1",
+    "x0 x1 x2 x3",
+    "x0 x1 x2 x3 x4",
+    "x0 x1 x2 x3 x4 x5 x6 x7",
+    "x0 x1 x2 x3 x4 x5 x6 x7 0:1",
+    "x0 x1 x2 x3 x4 x5 x6 x7 0:1 8:2 16:4",
+    "x0 x1 x2 x3 x4 x5 x6 0:8 8:8 16:8",
+    "x0 x1 x2 x3 x4 x5 x6 0:8 8:4 16:1 24:4",
+    "x0 x1 x2 x3 x4 x5 x6 x7 0:8 8:8 16:3 24:8",
+    "x0 x1 x2 x3 x4 x5 x6 x7 0:8 8:8 16:8 24:8",
+  ]);
+  expect(() =>
+    arm64.classifyArgs(parseFuncModel("void (u64, struct 16, struct 16, struct 16, struct 16, struct 16, struct 16)")),
+  ).toThrow("ENOTSUPP");
+});
+
 /** All lists of one to three links. */
 function linkLists(): LinkKind[][] {
   const lists: LinkKind[][] = [[]];
