@@ -490,6 +490,50 @@ describe("an image", () => {
     expect(() => size("int (u64)", "fentry", 39)).toThrow("E2BIG");
   });
 
+  test("lets fmod_ret go on at a multiple of 16, behind nops", () => {
+    const paddings = new Set<string>();
+    for (const model of MODELS) {
+      for (const kinds of [["fmod_ret"], ["fmod_ret", "fentry"], ["fmod_ret", "fmod_ret", "fsession"]] as const) {
+        for (const original of ORIGINALS) {
+          const lines = listing(emit(model, kinds, { original, funcIp: true }));
+          const jumps = lines.filter(({ text }) => text.startsWith("jne "));
+          const targets = jumps.map(({ at, text }) => at + Number(text.slice(6)));
+          expect([jumps.length, new Set(targets).size]).toEqual([
+            kinds.filter((kind) => kind === "fmod_ret").length,
+            1,
+          ]);
+          expect(targets[0]! % 16).toBe(0);
+          const end = lines.findIndex(({ at }) => at === targets[0]);
+          let start = end;
+          while (lines[start - 1]!.text.startsWith("nop")) start--;
+          expect(lines[start - 1]!.text).toBe("mov [rbp-0x8],rax");
+          const places = [...lines.slice(start, end), { at: targets[0]! }].map(({ at }) => at);
+          paddings.add(
+            places
+              .slice(1)
+              .map((at, i) => at - places[i]!)
+              .join(" "),
+          );
+        }
+      }
+    }
+    expect([...paddings].sort()).toEqual([
+      "", "1", "3", "4", "5", "6", "7", "8", "8 1", "8 1 1", "8 3", "8 4", "8 5", "8 6", "8 7",
+    ]); // biome-ignore format: a line
+  });
+
+  test("tells each session where its word is, that of the first attached nearest to the arguments", () => {
+    const image = emit("int (u64)", ["fsession", "fsession"], { funcIp: true });
+    const words = listing(image).flatMap(({ text }) => /^mov(?:abs)? [er]ax,0x(8?0*[34]01)$/.exec(text)?.[1] ?? []);
+    // The last attached runs first, before and behind.
+    expect(words).toEqual(["401", "301", "8000000000000401", "8000000000000301"]);
+    const { frame } = image.subprogs[0]!;
+    const [args, first, second] = ["argument 0", "session 0", "session 1"].map(
+      (name) => frame.find((slot) => slot.name === name)!.offset,
+    );
+    expect([args! - first!, args! - second!]).toEqual([3 * 8, 4 * 8]);
+  });
+
   test("draws its frame", () => {
     const frame = (spec: Partial<TrampolineSpec>): string[] =>
       emit("int (u64, u64, u64, u64, u64, u64, int)", ["fsession", "fexit", "fsession"], {
