@@ -330,12 +330,15 @@ export class PatchList implements Iterable<number> {
    */
   replace(at: number, words: ArrayLike<number>, slots: number = words.length >> 1): number {
     const isUntouched = at >= 0 && at < this.#originals && this.#state[at] === 0;
-    if (isUntouched && (SHAPES[this.#words[2 * at]! & 0xffff]! & HALF) === 0) {
-      const first = this.#append(at, words, slots, REPLACEMENT);
-      this.#state[at] = this.#patches;
-      this.#length += slots - 1;
-      return first;
-    }
+    const code = isUntouched ? this.#words[2 * at]! & 0xff : 0;
+    if (code === 0 || code === LDIMM64) return this.#replaceAny(at, words, slots);
+    const first = this.#append(at, words, slots, REPLACEMENT);
+    this.#state[at] = this.#patches;
+    this.#length += slots - 1;
+    return first;
+  }
+
+  #replaceAny(at: number, words: ArrayLike<number>, slots: number): number {
     const state = this.#check(at);
     const width = this.width(at);
     const first = this.#append(at, words, slots, (state << SHIFT) | REPLACEMENT);
@@ -553,34 +556,33 @@ export class PatchList implements Iterable<number> {
   }
 
   #append(at: number, words: ArrayLike<number>, slots: number, link: number): number {
-    if (!(slots > 0) || 2 * slots > words.length) {
-      throw new BpfError("argument", `a patch of ${slots} slots in ${words.length} words`, {
-        expected: "at least one slot",
-      });
-    }
+    // What is rare stands elsewhere: the compiler puts short methods into the loop of a pass.
+    if (!(slots > 0) || 2 * slots > words.length) refuseWords(words, slots);
     const header = this.#poolSlots;
     const next = header + slots + 1;
     const id = this.#patches + 1;
-    if (2 * next + 2 > this.#pool.length) this.#grow(2 * next + 2);
-    if (id >= this.#headers.length) this.#headers = grown(this.#headers, id + 1, Int32Array);
+    if (2 * next + 2 > this.#pool.length || id >= this.#headers.length) this.#grow(2 * next + 2, id + 1);
     const pool = this.#pool;
+    const table = SHAPES;
     let shapes = 0;
     for (let from = 0, to = 2 * header + 2; from < 2 * slots; from += 2, to += 2) {
       const word = words[from]!;
       pool[to] = word;
       pool[to + 1] = words[from + 1]!;
-      shapes |= SHAPES[word & 0xffff]!;
+      shapes |= table[word & 0xffff]!;
     }
-    if ((shapes & HALF) !== 0) checkHalves(words, slots);
+    if (shapes >= HALF) checkHalves(words, slots);
     pool[2 * header] = at;
-    pool[2 * header + 1] = (shapes & ~HALF) === 0 ? link : link | POINTS;
+    pool[2 * header + 1] = shapes % HALF === 0 ? link : link | POINTS;
     this.#headers[id] = next;
     this.#poolSlots = next;
     this.#patches = id;
     return this.#originals + header + 1;
   }
 
-  #grow(words: number): void {
+  #grow(words: number, headers: number): void {
+    if (headers > this.#headers.length) this.#headers = grown(this.#headers, headers, Int32Array);
+    if (words <= this.#pool.length) return;
     this.#pool = grown(this.#pool, words, Int32Array);
     const slots = this.#pool.length >> 1;
     if (this.#poolState !== undefined) this.#poolState = grown(this.#poolState, slots, Int32Array);
@@ -632,6 +634,12 @@ function grown<T extends Int32Array | Uint16Array>(array: T, needed: number, mak
   const larger = new make(Math.max(needed, 2 * array.length));
   larger.set(array);
   return larger;
+}
+
+function refuseWords(words: ArrayLike<number>, slots: number): never {
+  throw new BpfError("argument", `a patch of ${slots} slots in ${words.length} words`, {
+    expected: "at least one slot",
+  });
 }
 
 function checkHalves(words: ArrayLike<number>, slots: number): void {
