@@ -85,6 +85,14 @@ export { Random } from "./random.ts";
 // golden.ts
 export { GOLDEN_CASES, type GoldenCase, goldenListing } from "./golden.ts";
 
+// golden-trampolines.ts
+export {
+  GOLDEN_TRAMPOLINES,
+  type GoldenTrampoline,
+  replacedEntryListing,
+  trampolineListing,
+} from "./golden-trampolines.ts";
+
 // poke/*.ts
 export {
   type Checked,

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { type ConformanceOptions, runConformance } from "../conformance.ts";
 import { corpus } from "../corpus.ts";
 import { GOLDEN_CASES, goldenListing } from "../golden.ts";
+import { GOLDEN_TRAMPOLINES, replacedEntryListing, trampolineListing } from "../golden-trampolines.ts";
 import { GROUPS } from "../group.ts";
 import { type ConformanceReport, formatFailure } from "../report.ts";
 import { describeCpu } from "./cpu.ts";
@@ -29,6 +30,12 @@ export function describeBackend(backend: Backend, options: ConformanceOptions = 
     describe("compiled code looks as it did", () => {
       test.each(Object.keys(GOLDEN_CASES))("%s", async (name) => {
         await expect(goldenListing(backend, name)).toMatchFileSnapshot(`golden/${name}.lst`);
+      });
+      test.each(Object.keys(GOLDEN_TRAMPOLINES))("trampoline of %s", async (name) => {
+        await expect(trampolineListing(backend, name)).toMatchFileSnapshot(`golden/trampoline-${name}.lst`);
+      });
+      test("the entry of a program that is replaced", async () => {
+        await expect(replacedEntryListing(backend)).toMatchFileSnapshot("golden/trampoline-freplace.lst");
       });
     });
 

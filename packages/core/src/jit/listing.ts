@@ -38,8 +38,8 @@ export function formatListing(lines: Iterable<Line>, { before, after }: ListingN
   return out.join("\n");
 }
 
-/** What an image knows of its code: subprograms, patch sites and symbols, and the BPF instructions of `program` above what they became. */
-export function notesOf(image: Image, program: Program): ListingNotes {
+/** What an image knows of its code: subprograms, patch sites and symbols, and the BPF instructions of `program`, if any, above what they became. */
+export function notesOf(image: Image, program?: Program): ListingNotes {
   const above = new Map<number, string[]>();
   const add = (offset: number, line: string): void => {
     const lines = above.get(offset);
@@ -51,9 +51,11 @@ export function notesOf(image: Image, program: Program): ListingNotes {
     add(offset, `.site ${kind} ${size}`);
     if (far !== undefined) add(far.slot, `.slot ${kind} 8`);
   }
-  const { insns } = program;
-  for (let slot = 0; slot < insns.length; slot += printWidth(insns, slot)) {
-    add(image.boundaries[slot]!, `; ${slot}: ${printInsn(insns, slot, { program })}`);
+  if (program !== undefined) {
+    const { insns } = program;
+    for (let slot = 0; slot < insns.length; slot += printWidth(insns, slot)) {
+      add(image.boundaries[slot]!, `; ${slot}: ${printInsn(insns, slot, { program })}`);
+    }
   }
   const symbols = new Map(image.relocations.map(({ offset, symbol }) => [offset, symbol]));
   return {
@@ -68,16 +70,16 @@ export function notesOf(image: Image, program: Program): ListingNotes {
   };
 }
 
-function nameOf(symbol: SymbolRef, image: Image, program: Program): string {
+function nameOf(symbol: SymbolRef, image: Image, program: Program | undefined): string {
   switch (symbol.kind) {
     case "map":
-      return `map ${program.maps[symbol.index]?.name ?? symbol.index}`;
+      return `map ${program?.maps[symbol.index]?.name ?? symbol.index}`;
     case "map-value":
-      return `map ${program.maps[symbol.index]?.name ?? symbol.index}[0]+${symbol.offset}`;
+      return `map ${program?.maps[symbol.index]?.name ?? symbol.index}[0]+${symbol.offset}`;
     case "helper":
       return `helper ${symbol.id}`;
     case "kfunc":
-      return `kfunc ${program.kfuncs[symbol.index] ?? symbol.index}`;
+      return `kfunc ${program?.kfuncs[symbol.index] ?? symbol.index}`;
     case "packet-load":
       return `packet load of ${symbol.size}`;
     case "program":
