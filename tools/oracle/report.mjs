@@ -15,6 +15,7 @@ import { compareRows as compareRowsArm64 } from "./rows-arm64.mjs";
 import { compareRows as compareRowsRiscv64 } from "./rows-riscv64.mjs";
 import { compareRows as compareRowsX86 } from "./rows-x86-64.mjs";
 import { compareTailCalls } from "./tail-calls.mjs";
+import { compareTrampolines } from "./trampolines.mjs";
 
 const ARCHES = {
   "x86-64": { backend: x86_64, compareRows: compareRowsX86 },
@@ -43,6 +44,7 @@ const parts = values.arch.split(",").flatMap((arch) => {
     [`generated programs, ${arch}`, () => comparePrograms(programs, seed, { backend, insertsZext })],
     [`passes, ${arch}`, () => comparePasses(backend, { insertsZext })],
     [`tail calls, ${arch}`, () => compareTailCalls(backend)],
+    [`trampolines, ${arch}`, () => compareTrampolines(backend)],
     [`the corpus, ${arch}`, () => compareCorpus(backend, stride)],
     [`rows of the ${arch} table`, () => compareRows({ runsPerRow, seed })],
   ];
