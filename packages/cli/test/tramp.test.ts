@@ -148,6 +148,13 @@ describe.each(["x86-64", "arm64", "riscv64"])("%s", (arch) => {
   });
 });
 
+test("tramp shows whose upper halves are cleared", () => {
+  const model = "int (u64, u64, u64, u64, u64, u64, u32, u64)";
+  const { out } = bpfkit(["tramp", "--model", model]);
+  expect(out).toContain("     6  stack, word 0  upper half cleared\n     7  stack, word 1\n");
+  expect(out).toContain("u32, u64), fentry, for x86-64"); // one fentry unless told
+});
+
 test("tramp says what it cannot do", () => {
   const failure = (...args: string[]) => {
     const { code, err } = bpfkit(["tramp", ...args]);
