@@ -38,7 +38,7 @@ const ARM64 = defineBackend(arm64Parts);
 const RISCV64 = defineBackend(riscv64Parts);
 const X86_64 = defineBackend(x86_64Parts);
 const BACKENDS: readonly Backend[] = [X86_64, ARM64, RISCV64];
-const TREES = Number(process.env.BPFKIT_TREES ?? 24);
+const TREES = Number(process.env.BPFKIT_TREES ?? 10);
 const [SHARD = 0, SHARDS = 1] = (process.env.BPFKIT_SHARD ?? "0/1").split("/").map(Number);
 /** Milliseconds for a thing of many runs, on a slow machine. */
 const TIMEOUT = 120_000;

@@ -32,7 +32,7 @@ const ENGINES: readonly Engine[] = [interpreter, ...BACKENDS.map((backend) => ji
 /** Programs per backend; BPFKIT_PROGRAMS asks for more. */
 const PROGRAMS = Number(process.env.BPFKIT_PROGRAMS ?? 100);
 /** Which part of the corpus each engine gets; BPFKIT_CORPUS=1 asks for all of it. */
-const PARTS = Number(process.env.BPFKIT_CORPUS ?? 8);
+const PARTS = Number(process.env.BPFKIT_CORPUS ?? 16);
 const TIMEOUT = 120_000;
 /** Instructions of a program that passes have made longer. */
 const BUDGET = 1_000_000;

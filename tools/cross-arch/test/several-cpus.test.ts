@@ -29,8 +29,8 @@ import { describe, expect, test } from "vitest";
 import { Ledger } from "../../../packages/kernel/src/text/ledger.ts";
 import { type LiveSite, TextSites } from "../../../packages/kernel/src/text/sites.ts";
 
-/** Random schedules of each kind on each architecture; `SCHEDULES=5000` for more. */
-const SCHEDULES = Number(process.env.SCHEDULES ?? 40);
+/** Random schedules of each kind on each architecture; BPFKIT_SCHEDULES=5000 for more. */
+const SCHEDULES = Number(process.env.BPFKIT_SCHEDULES ?? 20);
 const BACKENDS: readonly Backend[] = [x86_64, arm64, riscv64];
 /** An instruction that traps. */
 const BREAKPOINTS: Readonly<Record<string, Uint8Array>> = {
