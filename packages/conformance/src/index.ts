@@ -103,7 +103,14 @@ export {
   type Violation,
 } from "./poke/check.ts";
 export { type Found, type ScheduleStep, type Search, search } from "./poke/explore.ts";
-export type { ExecutedLine, Extent, Granularity, MachineReader, MachineScene } from "./poke/machine-reader.ts";
+export type {
+  ExecutedLine,
+  Extent,
+  Granularity,
+  MachineMove,
+  MachineReader,
+  MachineScene,
+} from "./poke/machine-reader.ts";
 export { modelReader, modelTrace } from "./poke/model.ts";
 export { POKE_MUTANTS, POKE_RULES, type PokeMutant, type PokeRules } from "./poke/mutants.ts";
 export { checkPlans, type PlanFailure, type PlanReport } from "./poke/plans.ts";
@@ -121,4 +128,4 @@ export {
 } from "./poke/replay.ts";
 export type { Move, Outcome, Reader, Scenario } from "./poke/rules.ts";
 export { type MachineScenario, machineSearch, type PokeSubject } from "./poke/scene.ts";
-export type { Callee, Site, Timeline, Trace, TraceStep } from "./poke/trace.ts";
+export type { Callee, ReaderKind, Site, Timeline, Trace, TraceStep } from "./poke/trace.ts";

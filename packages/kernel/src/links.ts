@@ -31,7 +31,7 @@ export class ExtensionLink {
     return this.#attached;
   }
 
-  /** Whether it replaces that subprogram, or is of that extension. */
+  /** @hidden Whether it replaces that subprogram, or is of that extension. */
   concerns(index: number, extension: Resident): boolean {
     return index === this.#index || extension === this.#extension;
   }

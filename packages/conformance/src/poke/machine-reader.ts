@@ -55,7 +55,7 @@ export interface ExecutedLine {
 }
 
 /** A move with what it takes to make it again. */
-interface MachineMove extends Move {
+export interface MachineMove extends Move {
   /** What is fetched at a site, from the place on; undefined elsewhere. */
   readonly fetched: Uint8Array | undefined;
   /** How a breakpoint there is gone on from. */

@@ -24,7 +24,7 @@ export interface PatchStore {
   readonly originals: number;
   /**
    * All patches, two words a slot, node `originals` being slot 0. A patch is a header, which is no instruction, and its instructions; the
-   * next header stands for its end. A header has the node that the patch is at, and its {@link Link}.
+   * next header stands for its end. A header has the node that the patch is at, and its `Link`.
    */
   readonly pool: Int32Array;
   readonly poolSlots: number;
