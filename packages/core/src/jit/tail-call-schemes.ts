@@ -25,13 +25,13 @@ export interface TailCallScheme {
 
 /** All schemes; a backend says which of them it has. */
 export const TAIL_CALL_SCHEMES: Readonly<Record<TailCallSchemeName, TailCallScheme>> = {
-  /** One counter in the entry's frame; its address goes down the call tree (x86-64 and arm64 since Linux 6.12). */
+  /** One counter in the entry's frame; its address goes down the call tree; Linux since 6.12. */
   pointer: scheme("pointer", { carries: "address", exact: true }),
-  /** Each frame has a copy and gives it back when it returns (s390; riscv64 since July 2026). */
+  /** Each frame has a copy and gives it back when it returns. */
   "write-back": scheme("write-back", { carries: "count", writesBack: true, exact: true }),
   /** Each frame has a copy and nobody gives any back, so what callees count is lost (Linux 5.10 to 6.11). */
   "by-value": scheme("by-value", { carries: "count" }),
-  /** One running count in a register, handed through calls and put aside only around helpers and kfuncs (riscv64, proposed in 2024). */
+  /** One running count in a register, handed through calls and put aside only around helpers and kfuncs (proposed in 2024). */
   "pass-through": scheme("pass-through", { carries: "count", slot: false, parks: true, exact: true }),
   /** The count lies at a fixed place in the entry's frame, which tail calls reuse; no tail calls from subprograms (before Linux 5.10). */
   "per-program": scheme("per-program", { carries: "nothing", subprogs: false, exact: true }),
