@@ -112,6 +112,7 @@ function emitTrampoline(a: Assembler, context: TrampolineContext): void {
   const at = placesOf(context);
   if (spec.indirect === true && layout.ibt) endbr64(a);
   emitFrame(a, context, at);
+  if (spec.indirect === true) emitStoreImm(a, at.result, 0); // of a program that may not run
   if (callsOriginal) emitHost(a, "enter");
   if (plan.sessions > 0) {
     for (let i = 0; i < plan.sessions; i++) emitStoreImm(a, at.sessions + 8 * i, 0);

@@ -323,6 +323,14 @@ describe("called through a pointer", () => {
     }
   });
 
+  test("a program that may not run gives 0", () => {
+    const world = new TrampolineWorld(parseFuncModel("int (int)"));
+    const call: Call = { ...callOf(["fentry"], "known", 0), letIn: [false] };
+    world.attach(call, spec);
+    world.redirect(world.trampoline);
+    expect(world.run(call).result).toBe(0n);
+  });
+
   test("begins with endbr64 where the layout has that", () => {
     const first = (layout: Settings): string => listing(emit("int (int)", ["fentry"], spec, layout))[0]!.text;
     expect([first({}), first({ ibt: false })]).toEqual(["endbr64", "push rbp"]);
