@@ -325,10 +325,12 @@ describe("called through a pointer", () => {
 
   test("a program that may not run gives 0", () => {
     const world = new TrampolineWorld(parseFuncModel("int (int)"));
-    const call: Call = { ...callOf(["fentry"], "known", 0), letIn: [false] };
+    const call: Call = { ...callOf(["fentry"], "known", 0), returns: [5n] };
     world.attach(call, spec);
     world.redirect(world.trampoline);
-    expect(world.run(call).result).toBe(0n);
+    // The first call leaves its result where the second one's frame will be.
+    expect(world.run({ ...call, letIn: [true] }).result).toBe(5n);
+    expect(world.run({ ...call, letIn: [false] }).result).toBe(0n);
   });
 
   test("begins with endbr64 where the layout has that", () => {
