@@ -3,6 +3,8 @@ import { corpus, GROUPS } from "@bpfkit/conformance";
 import { assemble, Insns, MAP_TYPES } from "@bpfkit/core";
 import { askKernel, caseOf, guestOf, hex } from "./kernel.mjs";
 
+/** As many cases go to one guest: the progress line between two guests tells a slow kernel from a stuck one. */
+const CHUNK = 500;
 /** Longer programs take the guest's verifier more time than they tell. */
 const LONGEST = 20_000;
 const FACTOR = 0x100000001b3n;
@@ -91,7 +93,14 @@ export function compareCorpus(backend, stride = 1) {
       guestOf(backend.arch),
       cases.map(({ testCase }) => testCase),
     );
-  const { kernel, results } = ask(asked);
+  const results = [];
+  let kernel = "";
+  for (let from = 0; from < asked.length; from += CHUNK) {
+    const answer = ask(asked.slice(from, from + CHUNK));
+    kernel = answer.kernel;
+    results.push(...answer.results);
+    process.stderr.write(`corpus, ${backend.arch}: ${results.length} of ${asked.length} cases asked\n`);
+  }
   // A guest on a busy machine can be too slow for the longest cases: those are asked once more, in a guest of their own.
   for (const [i, { crash }] of results.entries()) if (crash !== undefined) results[i] = ask([asked[i]]).results[0];
   const differences = [];
