@@ -31,6 +31,22 @@ export {
 // isa/maps.ts
 export { MAP_FLAGS, MAP_TYPES, MAP_UPDATE, type MapTypeName, mapTypeName } from "./isa/maps.ts";
 
+// spec/*.ts
+export { ATTACH_TYPES, type AttachTypeName } from "./spec/attach-types.ts";
+export {
+  type ContextFieldSpec,
+  type ContextSpec,
+  type ContextValue,
+  contextFieldAt,
+  type Widths,
+} from "./spec/context-fields.ts";
+export { contextAccess, contextOf, type KernelProfile } from "./spec/kernel-profile.ts";
+export type { Limits } from "./spec/limits.ts";
+export { LINUX_6_12 } from "./spec/linux-6.12.ts";
+export { LINUX_7_2 } from "./spec/linux-7.2.ts";
+export { PROGRAM_TYPES, type ProgramTypeName } from "./spec/program-type-names.ts";
+export { type ProgramTypeSpec, programType, type ReturnRange, returnRange } from "./spec/program-types.ts";
+
 // asm/parse.ts, asm/finish.ts
 export type { AssembleOptions } from "./asm/finish.ts";
 export { assemble, type Assembled, tryAssemble } from "./asm/parse.ts";
@@ -222,16 +238,20 @@ export type {
   Engine,
   Executable,
   Execution,
+  FunctionCall,
+  FunctionExecution,
   GuestCall,
   Host,
   HostCall,
   HostFunction,
   LoadOptions,
   MachineRun,
+  PlacedCode,
   Resume,
   StackSpace,
   StartOptions,
   Symbol,
+  TextEngine,
   TrampolineSymbol,
 } from "./machine/engine.ts";
 
@@ -289,6 +309,7 @@ export {
   type LowerGuard,
   type Lowering,
   type LowerInsn,
+  type FunctionContext,
   type TrampolineContext,
   type TrampolineParts,
   UNSUPPORTED_KINDS,

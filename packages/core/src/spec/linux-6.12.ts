@@ -1,0 +1,27 @@
+// Linux 6.12.
+import type { KernelProfile } from "./kernel-profile.ts";
+
+/** What Linux 6.12 allows. */
+export const LINUX_6_12: KernelProfile = {
+  version: "6.12",
+  limits: {
+    programInsns: 1_000_000,
+    processedInsns: 1_000_000,
+    pendingBranches: 8192,
+    statesPerInsn: 64,
+    callFrames: 8,
+    stackBytes: 512,
+    stackBytesAboveTailCall: 256,
+    subprograms: 256,
+    maps: 64,
+    pointerOffset: 2 ** 29,
+    memorySize: 2 ** 29,
+    packetOffset: 0xffff,
+    tailCalls: 33,
+    mayGotoIterations: 2 ** 23,
+    loopIterations: 2 ** 23,
+  },
+  registersBytes: 168,
+  privateStacks: false,
+  contexts: {},
+};
