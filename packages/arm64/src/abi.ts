@@ -11,7 +11,7 @@ const BPF: readonly Reg[] = ["x8", "x0", "x1", "x2", "x3", "x4", "x19", "x20", "
 /** As data for engines. */
 export const abi: Abi<Reg> = {
   bpf: BPF,
-  args: ["x0", "x1", "x2", "x3", "x4"],
+  args: ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"],
   result: "x0",
   stackPointer: "sp",
   stackAlign: 16,
@@ -20,6 +20,7 @@ export const abi: Abi<Reg> = {
   callerSaved: [
     "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x30",
   ],
+  bodyStack: 16, // x29 and x30
 };
 
 /** Register numbers. */

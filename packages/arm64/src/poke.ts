@@ -2,9 +2,10 @@
 import {
   BpfError,
   type FarJump,
-  type LowerContext,
+  type Label,
   type PokePhase,
   type PokePlan,
+  type Settings,
   type SiteState,
   type TextSite,
 } from "@bpfkit/core";
@@ -20,12 +21,12 @@ const SLOT = 8;
  * `ldr x10` and `br x10`, where 8 bytes are aligned: the far jump of a site. With the layout `far` its slot follows; else nothing does, as in
  * the length that the kernel reports of its programs, and nothing can lead there.
  */
-export function emitFarJump(a: Assembler, context: LowerContext<Assembler>, site: number): void {
-  if (a.misalignment(context.entry(0)) !== 0) emit.nop(a);
+export function emitFarJump(a: Assembler, layout: Settings, start: Label, site: number): void {
+  if (a.misalignment(start) !== 0) emit.nop(a);
   const code = a.here();
   emit.ldr_lit(a, 1, X10, 2);
   emit.br(a, X10);
-  if (!context.layout.far) return;
+  if (!layout.far) return;
   a.farJump(site, code);
   a.ensure(SLOT);
   a.bytes.fill(0, a.length, a.length + SLOT);

@@ -111,7 +111,7 @@ export function emitEpilogue(a: Assembler, context: LowerContext<Assembler>): vo
   if (layout.pac) autiasp(a);
   ret(a, X30);
   const entry = a.sites.findLastIndex(({ kind }) => kind === "entry");
-  emitFarJump(a, context, entry);
+  emitFarJump(a, layout, context.entry(0), entry);
 }
 
 /** The picture above as data, relative to x25. */

@@ -2,6 +2,7 @@
 import type {
   ArgRules,
   FrameSlot,
+  FunctionContext,
   Symbol as SymbolRef,
   TrampolineContext,
   TrampolineParts,
@@ -13,9 +14,9 @@ import type { Assembler } from "./assembler.ts";
 import { emit } from "./emit.ts";
 import { emitCall } from "./lower/call.ts";
 import { emitAddress } from "./lower/memory.ts";
-import { SITE } from "./poke.ts";
+import { emitFarJump, SITE } from "./poke.ts";
 
-const { nop, bti, adr, ret, add_imm, sub_imm, ubfm, stp_pre, ldp_post, ldr_uoff } = emit;
+const { nop, bti, paciasp, autiasp, adr, ret, add_imm, sub_imm, ubfm, stp_pre, ldp_post, ldr_uoff } = emit;
 
 /**
  * AAPCS64 (IHI 0055) section 6.8.2 stage C, for numbers, pointers, and structs that are aligned to 8 bytes. (The kernel refuses structs
@@ -312,5 +313,29 @@ function host(part: Extract<TrampolineSymbol, { kind: "trampoline" }>["part"]): 
   return { kind: "trampoline", part };
 }
 
+/** What compilers make of a kernel function that can be traced and does everything in another one. */
+function emitFunction(a: Assembler, context: FunctionContext): void {
+  const { layout } = context;
+  const start = a.here();
+  if (layout.bti) bti(a, JC);
+  a.mov(1, X9, X30);
+  a.site("entry", SITE, 0);
+  nop(a);
+  if (layout.pac) paciasp(a);
+  stp_pre(a, 1, X29, X30, SP, -2);
+  a.movSp(X29, SP);
+  emitCall(a, { kind: "body" }, context);
+  ldp_post(a, 1, X29, X30, SP, 2);
+  if (layout.pac) autiasp(a);
+  ret(a, X30);
+  if (layout.far) emitFarJump(a, layout, start, 0);
+}
+
 /** The trampolines of this backend. Entries call all of them: x9 has the caller's return address by then. */
-export const trampoline: TrampolineParts<Assembler> = { rules, jumps: false, emit: emitTrampoline, frame };
+export const trampoline: TrampolineParts<Assembler> = {
+  rules,
+  jumps: false,
+  emit: emitTrampoline,
+  frame,
+  emitFunction,
+};

@@ -11,13 +11,14 @@ const BPF: readonly Reg[] = ["a5", "a0", "a1", "a2", "a3", "a4", "s1", "s2", "s3
 /** As data for engines. */
 export const abi: Abi<Reg> = {
   bpf: BPF,
-  args: ["a0", "a1", "a2", "a3", "a4"],
+  args: ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7"],
   result: "a0",
   stackPointer: "sp",
   stackAlign: 16,
   returnAddress: { in: "register", register: "ra" },
   // biome-ignore format: one line
   callerSaved: ["ra", "t0", "t1", "t2", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "t3", "t4", "t5", "t6"],
+  bodyStack: 16, // ra and s0
 };
 
 /** Register numbers. */

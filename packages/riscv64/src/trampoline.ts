@@ -1,6 +1,7 @@
 // Code that runs programs around a function: what Linux 7.2 shows on riscv64, and for tail calls what followed it.
 import type {
   FrameSlot,
+  FunctionContext,
   Symbol as SymbolRef,
   TailCallScheme,
   TrampolineContext,
@@ -10,7 +11,7 @@ import type {
 import { A0, A1, A2, A5, A6, RA, S0, S1, SP, T0, T1, ZERO } from "./abi.ts";
 import { type Assembler, CC } from "./assembler.ts";
 import { emit } from "./emit.ts";
-import { NEAR_SITE } from "./poke.ts";
+import { NEAR_SITE, SITE } from "./poke.ts";
 
 /** Bit of the word in front of the arguments: the function has returned. */
 const AT_EXIT = 1n << 63n;
@@ -321,6 +322,23 @@ function frame(context: TrampolineContext): readonly FrameSlot[] {
   return slots;
 }
 
+/** What compilers make of a kernel function that can be traced and does everything in another one. */
+function emitFunction(a: Assembler, { features, layout }: FunctionContext): void {
+  a.choose(features, layout);
+  a.site("entry", SITE, 0);
+  a.nop();
+  a.nop();
+  a.addi(SP, SP, -16);
+  a.sd(RA, 8, SP);
+  a.sd(S0, 0, SP);
+  a.addi(S0, SP, 16);
+  emitCall(a, { kind: "body" });
+  a.ld(RA, 8, SP);
+  a.ld(S0, 0, SP);
+  a.addi(SP, SP, 16);
+  a.ret();
+}
+
 /**
  * Arguments lie in a0 to a7, then on the stack, and a struct of two words may lie half here, half there; small numbers are extended to 64
  * bits in both places, so nothing is to be cleared. Entries call: t0 is how the function goes on, ra is untouched.
@@ -330,4 +348,5 @@ export const TRAMPOLINE: TrampolineParts<Assembler> = {
   jumps: false,
   emit: emitTrampoline,
   frame,
+  emitFunction,
 };

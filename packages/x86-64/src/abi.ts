@@ -8,12 +8,13 @@ const BPF: readonly Reg[] = ["rax", "rdi", "rsi", "rdx", "rcx", "r8", "rbx", "r1
 /** As data for engines. */
 export const abi: Abi<Reg> = {
   bpf: BPF,
-  args: ["rdi", "rsi", "rdx", "rcx", "r8"],
+  args: ["rdi", "rsi", "rdx", "rcx", "r8", "r9"],
   result: "rax",
   stackPointer: "rsp",
   stackAlign: 16,
   returnAddress: { in: "stack" },
   callerSaved: ["rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"],
+  bodyStack: 24, // return address into the function, rbp, return address of the function
 };
 
 /** Register numbers; Intel SDM volume 2, table 2-2. */

@@ -1,12 +1,20 @@
 // Code that runs linked programs around a function: what Linux 7.2 shows on x86-64.
-import type { FrameSlot, TrampolineContext, TrampolineParts, TrampolineRun, TrampolineSymbol } from "@bpfkit/core";
+import type {
+  FrameSlot,
+  FunctionContext,
+  Symbol as SymbolRef,
+  TrampolineContext,
+  TrampolineParts,
+  TrampolineRun,
+  TrampolineSymbol,
+} from "@bpfkit/core";
 import { R8, R11, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP } from "./abi.ts";
 import { type Assembler, CC } from "./assembler.ts";
 import { DISP0, DISP8, DISP32, emit, emitMem, indexed } from "./emit.ts";
 import { emitMovImm64 } from "./lower/memory.ts";
 import { nop5, SITE } from "./prologue.ts";
 
-const { add_rm64_imm8, call_rel32, call_rm64, endbr64, leave, mov_r64_imm64, mov_rm64_r64, nop, push_r64, ret,
+const { add_rm64_imm8, call_rel32, call_rm64, endbr64, leave, mov_r64_imm64, mov_rm64_r64, nop, pop_r64, push_r64, ret,
   sub_rm64_imm8, sub_rm64_imm32, test_rm64_r64 } = emit; // biome-ignore format: by name
 const {
   cmp_rm64_imm8,
@@ -265,7 +273,7 @@ function emitHost(a: Assembler, part: "enter" | "exit"): void {
   emitCall(a, { kind: "trampoline", part });
 }
 
-function emitCall(a: Assembler, symbol: TrampolineSymbol): void {
+function emitCall(a: Assembler, symbol: SymbolRef): void {
   call_rel32(a, 0);
   a.relocate("rel32", symbol, 4);
 }
@@ -337,10 +345,23 @@ function frameSlots(context: TrampolineContext): readonly FrameSlot[] {
   return slots;
 }
 
+/** What compilers make of a kernel function that can be traced and does everything in another one. */
+function emitFunction(a: Assembler, { layout }: FunctionContext): void {
+  if (layout.ibt) endbr64(a);
+  a.site("entry", SITE, 0);
+  nop5(a);
+  push_r64(a, RBP);
+  mov_rm64_r64(a, RBP, RSP);
+  emitCall(a, { kind: "body" });
+  pop_r64(a, RBP);
+  ret(a);
+}
+
 /** Trampolines of System V calls, entered by a jump where they call a known original. */
 export const trampoline: TrampolineParts<Assembler> = {
   rules: { registers: ARGS.length, struct: "stack", typed: false },
   jumps: true,
   emit: emitTrampoline,
   frame: frameSlots,
+  emitFunction,
 };

@@ -52,7 +52,8 @@ function emitDirect(a: Assembler, at: number, context: LowerContext<Assembler>, 
   emitUnwind(a, context.frame);
   const target = a.site("target", SITE, context.subprog, at);
   nop(a);
-  if (context.layout.far) context.outOfLine(() => emitFarJump(a, context, target), at, a.label(), out);
+  if (context.layout.far)
+    context.outOfLine(() => emitFarJump(a, context.layout, context.entry(0), target), at, a.label(), out);
 }
 
 /** The lowering of this file. */

@@ -40,7 +40,7 @@ export interface Capabilities {
 export interface Abi<R extends string = string> {
   /** Where BPF r0..r10 live. */
   readonly bpf: readonly R[];
-  /** Arguments and result of a call to or from the host. */
+  /** Arguments and result of a call to or from the host, and of functions; BPF has the first five. */
   readonly args: readonly R[];
   readonly result: R;
   readonly stackPointer: R;
@@ -50,6 +50,8 @@ export interface Abi<R extends string = string> {
   readonly returnAddress: { readonly in: "stack" } | { readonly in: "register"; readonly register: R };
   /** Registers a call may change. */
   readonly callerSaved: readonly R[];
+  /** Bytes from the stack pointer, as the body of a function of the host finds it, up to the function's arguments on the stack. */
+  readonly bodyStack: number;
 }
 
 /** A decoded line of a listing. */
@@ -134,4 +136,9 @@ export interface Backend<R extends string = string> {
    * @throws {BpfError} `limit` (E2BIG) for too many links or more than a page of code; `unsupported` as {@link classifyArgs}
    */
   emitTrampoline(spec: TrampolineSpec, options?: CompileOptions): Image;
+  /**
+   * A function of the host, as the kernel's own are compiled: an `entry` site, a frame, and a call of the symbol `body`, which finds all arguments
+   * where the function got them and gives the result. The same bytes for all functions.
+   */
+  emitFunction(options?: CompileOptions): Image;
 }

@@ -120,7 +120,12 @@ export interface TrampolineParts<A> {
   readonly emit: (a: A, context: TrampolineContext) => void;
   /** The parts of its frame relative to the frame register, for listings. */
   readonly frame: (context: TrampolineContext) => readonly FrameSlot[];
+  /** All of the code of a function of the host: its entry site, its frame, the call of `body`. */
+  readonly emitFunction: (a: A, context: FunctionContext) => void;
 }
+
+/** What the code of a function of the host is made from. */
+export type FunctionContext = Pick<TrampolineContext, "layout" | "features">;
 
 /** Opcode of the two-slot load, and its source that stands for a kernel variable: nothing here has an address for one. */
 const LDIMM64 = 0x18;
@@ -251,17 +256,34 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     const features = settingsOf("features", capabilities.features, options.features);
     const plan = planTrampoline(spec, classifyArgs(spec.model), trampoline.jumps);
     const context: TrampolineContext = { plan, layout, features, scheme: schemeOf(capabilities, layout) };
-    a.reset(0);
-    a.ensure(64);
-    trampoline.emit(a, context);
-    const relaxed = relax(a, forms);
-    const code = emitCode(a, relaxed, forms, writeBranch);
-    if (code.length > MAX_TRAMPOLINE) {
-      throw new BpfError("limit", `a trampoline of ${code.length} bytes (E2BIG)`, {
+    const image = imageOf("trampoline", context, trampoline.frame(context), () => trampoline.emit(a, context));
+    if (image.code.length > MAX_TRAMPOLINE) {
+      throw new BpfError("limit", `a trampoline of ${image.code.length} bytes (E2BIG)`, {
         expected: `at most ${MAX_TRAMPOLINE}`,
       });
     }
-    const frame = trampoline.frame(context);
+    return image;
+  }
+
+  function emitFunction(options: CompileOptions = {}): Image {
+    const layout = settingsOf("layout", capabilities.layout, options.layout);
+    const features = settingsOf("features", capabilities.features, options.features);
+    const context: FunctionContext = { layout, features };
+    return imageOf("function", context, [], () => trampoline.emitFunction(a, context));
+  }
+
+  /** Code that no program is behind. */
+  function imageOf(
+    name: string,
+    { layout, features }: FunctionContext,
+    frame: readonly FrameSlot[],
+    emit: () => void,
+  ): Image {
+    a.reset(0);
+    a.ensure(64);
+    emit();
+    const relaxed = relax(a, forms);
+    const code = emitCode(a, relaxed, forms, writeBranch);
     return {
       arch,
       code,
@@ -269,7 +291,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
       pokes: [],
       landing: 0,
       counterCode: [],
-      subprogs: [{ name: "trampoline", start: 0, end: code.length, body: 0, frame, counter: undefined }],
+      subprogs: [{ name, start: 0, end: code.length, body: 0, frame, counter: undefined }],
       boundaries: new Uint32Array(0),
       ends: new Uint32Array(0),
       layout: nameSettings(layout, features),
@@ -288,6 +310,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     classifyArgs,
     funcModelEqual: (one, other) => samePlaces(classifyArgs(one), classifyArgs(other)),
     emitTrampoline,
+    emitFunction,
   };
 }
 

@@ -4,13 +4,17 @@ import type {
   Engine,
   Executable,
   Execution,
+  FunctionCall,
+  FunctionExecution,
   GuestCall,
   Host,
   HostCall,
   HostFunction,
   LoadOptions,
   MachineRun,
+  PlacedCode,
   Resume,
+  StackSpace,
   StartOptions,
   Symbol as SymbolRef,
 } from "../machine/engine.ts";
@@ -20,11 +24,16 @@ import { Placed } from "../machine/placed.ts";
 import { MAX_TAIL_CALLS } from "../machine/prog-array.ts";
 import type { Stop } from "../machine/stop.ts";
 import type { VerifiedProgram } from "../program.ts";
+import type { ArgPlaces, ArgSlot } from "../trampoline/args.ts";
 import type { Abi, Backend, CompileOptions, Cpu, CpuCounts, CpuOptions, CpuStop } from "./backend.ts";
 import type { Image } from "./image.ts";
 
 /** Bytes between the entry points of host functions. */
 const ENTRY = 16;
+/** Arguments of a BPF function. */
+const BPF_ARGS = 5;
+/** Pieces of code without boundaries. */
+const NOWHERE: Uint8Array = new Uint8Array(1);
 
 /** What undefined registers hold, in turn. */
 const GARBAGE: BigUint64Array = garbage(61);
@@ -39,20 +48,37 @@ const GARBAGE: BigUint64Array = garbage(61);
  * ```
  */
 export function jit<R extends string>(backend: Backend<R>, options: CompileOptions & CpuOptions = {}): Engine {
-  const setting = { backend, options, placed: new Placed<Loaded<R>>() };
+  const setting: Setting<R> = { backend, options, placed: new Placed(), idle: new WeakMap() };
+  const { arch, poke, capabilities, disassemble, classifyArgs, funcModelEqual } = backend;
   return {
-    name: backend.arch,
-    text: backend,
+    name: arch,
+    text: {
+      arch,
+      poke,
+      capabilities,
+      disassemble,
+      classifyArgs,
+      funcModelEqual,
+      emitTrampoline: (spec) => backend.emitTrampoline(spec, options),
+      emitFunction: () => backend.emitFunction(options),
+      place: (image, name, host) => new Code(setting, image, name, host, noSubprog),
+    },
     load: (program, host, loadOptions) => new Loaded(setting, program, host, loadOptions),
   };
 }
 
-/** What all programs of an engine share. */
+function noSubprog(): never {
+  return invariant(false, "a subprogram outside of programs") as never;
+}
+
+/** What all code of an engine shares. */
 interface Setting<R extends string> {
   readonly backend: Backend<R>;
   readonly options: CompileOptions & CpuOptions;
-  /** Programs by their code and by their host entry points. */
-  readonly placed: Placed<Loaded<R>>;
+  /** Code, by where it lies and by its host entry points. */
+  readonly placed: Placed<Code<R>>;
+  /** CPUs without work. */
+  readonly idle: WeakMap<Memory, Cpu<R>[]>;
 }
 
 /** What lies where: the places of an image in which BPF instructions begin, found by pc. */
@@ -63,40 +89,38 @@ interface Boundaries {
   readonly slots: Int32Array;
 }
 
-class Loaded<R extends string> implements Executable {
-  readonly program: VerifiedProgram;
+/** Machine code in memory, with the functions of the host that it calls. */
+class Code<R extends string> implements PlacedCode {
   readonly image: Image;
-  readonly imageAddress: bigint;
+  readonly address: bigint;
   readonly backend: Backend<R>;
   readonly memory: Memory;
-  /** The address that host functions and the program return to; entry points of host functions lie behind it. */
+  /** The address that host functions and the code return to; entry points of host functions lie behind it. */
   readonly returnAddress: bigint;
   readonly functions: readonly HostFunction[];
   readonly #setting: Setting<R>;
   readonly #text: Allocation;
   readonly #entries: Allocation;
-  readonly #subprogAddress: ((index: number) => bigint) | undefined;
-  #boundaries: Boundaries | undefined;
-  /** CPUs without work. */
-  readonly #idle: Cpu<R>[] = [];
 
-  constructor(setting: Setting<R>, program: VerifiedProgram, host: Host, loadOptions: LoadOptions = {}) {
-    const { backend, options, placed } = setting;
-    const { name } = program.program;
-    this.#setting = setting;
-    this.program = program;
-    const image = backend.compile(program, options);
+  /** `subprogAddress` gives what stands for a subprogram of the code that is placed at an address. */
+  constructor(
+    setting: Setting<R>,
+    image: Image,
+    name: string,
+    host: Host,
+    subprogAddress: (index: number, address: bigint) => bigint,
+  ) {
+    const { backend, placed } = setting;
     const { memory } = host;
+    this.#setting = setting;
     this.backend = backend;
     this.image = image;
     this.memory = memory;
-    this.#subprogAddress = loadOptions.subprogAddress;
 
     const functions: HostFunction[] = [];
     const indices = new Map<string, number>();
     const addresses: bigint[] = [];
-    const symbols = image.relocations.map(({ symbol }) => symbol);
-    for (const symbol of symbols) {
+    for (const { symbol } of image.relocations) {
       if (!isFunction(symbol)) addresses.push(symbol.kind === "subprog" ? 0n : host.address(symbol));
       else {
         const key = keyOf(symbol);
@@ -110,7 +134,7 @@ class Loaded<R extends string> implements Executable {
     }
     this.functions = functions;
     this.#text = memory.allocate("text", image.code.length, `${name} (${backend.arch})`, Access.READ | Access.EXECUTE);
-    this.imageAddress = this.#text.address;
+    this.address = this.#text.address;
     try {
       this.#entries = memory.allocate("host", ENTRY * (functions.length + 1), `host functions of ${name}`, Access.HOST);
     } catch (error) {
@@ -120,12 +144,12 @@ class Loaded<R extends string> implements Executable {
     this.returnAddress = this.#entries.address;
     let next = 0;
     try {
-      const code = backend.link(image, this.imageAddress, (symbol) => {
+      const code = backend.link(image, this.address, (symbol) => {
         const value = addresses[next++]!;
-        if (symbol.kind === "subprog") return this.subprogAddress(symbol.index);
+        if (symbol.kind === "subprog") return subprogAddress(symbol.index, this.address);
         return isFunction(symbol) ? this.returnAddress + BigInt(ENTRY) * (value + 1n) : value;
       });
-      memory.write(this.imageAddress, code);
+      memory.write(this.address, code);
       placed.add(memory, this.#text, this);
       placed.add(memory, this.#entries, this);
     } catch (error) {
@@ -134,19 +158,21 @@ class Loaded<R extends string> implements Executable {
     }
   }
 
-  subprogAddress(index: number): bigint {
-    return this.#subprogAddress?.(index) ?? this.#entryOf(index);
+  /** The program that it is the code of. */
+  get program(): Loaded<R> | undefined {
+    return undefined;
   }
 
   /** Where the code of a callback lies, whose address may be another engine's. */
   codeAddress(address: bigint): bigint {
-    if (this.#subprogAddress === undefined) return address;
-    const index = this.image.subprogs.findIndex((_, i) => this.#subprogAddress!(i) === address);
-    return index < 0 ? address : this.#entryOf(index);
+    return address;
   }
 
-  start(options: StartOptions): Execution {
-    return new Run(this, options);
+  start({ words, places, stack, cpu = 0 }: FunctionCall): FunctionExecution {
+    if (words.length !== places.slots.length) {
+      throw new BpfError("argument", `${words.length} words of arguments`, { expected: `${places.slots.length}` });
+    }
+    return new Run(this, { address: this.address, args: words, places, stack, cpu });
   }
 
   release(): void {
@@ -157,31 +183,113 @@ class Loaded<R extends string> implements Executable {
     }
   }
 
-  /** The program whose code, or whose host entry points, lie at an address: this one or another. */
-  placedAt(address: bigint): Loaded<R> | undefined {
-    const offset = address - this.imageAddress;
+  /** The code, or the code whose host entry points, lie at an address: this one or another. */
+  placedAt(address: bigint): Code<R> | undefined {
+    const offset = address - this.address;
     if (offset >= 0n && offset < BigInt(this.image.code.length)) return this;
     return this.#setting.placed.at(this.memory, address);
+  }
+
+  takeCpu(): Cpu<R> {
+    const { counting = false } = this.#setting.options;
+    // A CPU that counts begins anew with every run.
+    return (counting ? undefined : this.#idle().pop()) ?? this.backend.createCpu(this.memory, { counting });
+  }
+
+  giveCpu(cpu: Cpu<R>): void {
+    this.#idle().push(cpu);
+  }
+
+  #idle(): Cpu<R>[] {
+    const { idle } = this.#setting;
+    let cpus = idle.get(this.memory);
+    if (cpus === undefined) {
+      cpus = [];
+      idle.set(this.memory, cpus);
+    }
+    return cpus;
+  }
+}
+
+/** The code of a program. */
+class Loaded<R extends string> implements Executable {
+  readonly program: VerifiedProgram;
+  readonly code: Code<R>;
+  readonly #subprogAddress: ((index: number) => bigint) | undefined;
+  #boundaries: Boundaries | undefined;
+
+  constructor(setting: Setting<R>, program: VerifiedProgram, host: Host, { subprogAddress }: LoadOptions = {}) {
+    const image = setting.backend.compile(program, setting.options);
+    this.program = program;
+    this.#subprogAddress = subprogAddress;
+    this.code = new ProgramCode(this, setting, image, program.program.name, host, (index, address) =>
+      subprogAddress === undefined ? entryOf(image, address, index) : subprogAddress(index),
+    );
+  }
+
+  get image(): Image {
+    return this.code.image;
+  }
+
+  get imageAddress(): bigint {
+    return this.code.address;
+  }
+
+  subprogAddress(index: number): bigint {
+    return this.#subprogAddress?.(index) ?? entryOf(this.image, this.imageAddress, index);
+  }
+
+  codeAddress(address: bigint): bigint {
+    if (this.#subprogAddress === undefined) return address;
+    const index = this.image.subprogs.findIndex((_, i) => this.#subprogAddress!(i) === address);
+    return index < 0 ? address : entryOf(this.image, this.imageAddress, index);
+  }
+
+  start({ args, stack, cpu = 0 }: StartOptions): Execution {
+    if (args.length > BPF_ARGS)
+      throw new BpfError("argument", `${args.length} arguments`, { expected: "at most 5, for r1 to r5" });
+    return new Run(this.code, { address: entryOf(this.image, this.imageAddress, 0), args, stack, cpu });
+  }
+
+  release(): void {
+    this.code.release();
   }
 
   get boundaries(): Boundaries {
     this.#boundaries ??= boundariesOf(this.image);
     return this.#boundaries;
   }
+}
 
-  takeCpu(): Cpu<R> {
-    const { counting = false } = this.#setting.options;
-    // A CPU that counts begins anew with every run.
-    return (counting ? undefined : this.#idle.pop()) ?? this.backend.createCpu(this.memory, { counting });
+class ProgramCode<R extends string> extends Code<R> {
+  readonly #program: Loaded<R>;
+
+  constructor(program: Loaded<R>, ...code: ConstructorParameters<typeof Code<R>>) {
+    super(...code);
+    this.#program = program;
   }
 
-  giveCpu(cpu: Cpu<R>): void {
-    this.#idle.push(cpu);
+  override get program(): Loaded<R> {
+    return this.#program;
   }
 
-  #entryOf(index: number): bigint {
-    return this.imageAddress + BigInt(this.image.subprogs[index]!.start);
+  override codeAddress(address: bigint): bigint {
+    return this.#program.codeAddress(address);
   }
+}
+
+function entryOf({ subprogs }: Image, address: bigint, index: number): bigint {
+  return address + BigInt(subprogs[index]!.start);
+}
+
+/** A call of code by the host. */
+interface Entering {
+  readonly address: bigint;
+  readonly args: readonly bigint[];
+  /** Of a function; a program has its arguments in r1 to r5. */
+  readonly places?: ArgPlaces | undefined;
+  readonly stack: StackSpace;
+  readonly cpu: number;
 }
 
 /** A host function that waits for a callback, and the stack as it was when it was called. */
@@ -189,13 +297,18 @@ interface Pending {
   readonly generator: Generator<GuestCall, bigint, bigint>;
   readonly stackPointer: bigint;
   readonly returnAddress: bigint;
+  /** Whether it waits for a function, not a subprogram. */
+  isFunction: boolean;
 }
 
 class Run<R extends string> implements Execution, MachineRun {
-  /** The program that was started. */
-  readonly #loaded: Loaded<R>;
-  /** The one that its CPU was in when somebody last looked; see {@link executable}. */
-  #current: Loaded<R>;
+  /** What was started, and whether it is a function. */
+  readonly #started: Code<R>;
+  readonly #isFunction: boolean;
+  /** The code that its CPU was in when somebody last looked. */
+  #current: Code<R>;
+  /** The last program among those. */
+  #program: Loaded<R> | undefined;
   readonly #abi: Abi<R>;
   readonly #cpu: Cpu<R>;
   readonly #cpuIndex: number;
@@ -205,20 +318,19 @@ class Run<R extends string> implements Execution, MachineRun {
   #end: { readonly stop: Stop; readonly registers: readonly bigint[]; readonly executed: number } | undefined;
   #garbage = 0;
 
-  constructor(loaded: Loaded<R>, { args, stack, cpu = 0 }: StartOptions) {
-    const { abi } = loaded.backend;
-    if (args.length > 5)
-      throw new BpfError("argument", `${args.length} arguments`, { expected: "at most 5, for r1 to r5" });
-    this.#loaded = loaded;
-    this.#current = loaded;
+  constructor(code: Code<R>, { address, args, places, stack, cpu }: Entering) {
+    const { abi } = code.backend;
+    this.#started = code;
+    this.#isFunction = places !== undefined;
+    this.#current = code;
+    this.#program = code.program;
     this.#abi = abi;
     this.#cpuIndex = cpu;
-    this.#cpu = loaded.takeCpu();
+    this.#cpu = code.takeCpu();
     this.#before = this.#cpu.executed;
     for (const register of new Set([...abi.bpf, ...abi.callerSaved])) this.#cpu.set(register, this.#nextGarbage());
-    const entry = loaded.imageAddress + BigInt(loaded.image.subprogs[0]!.start);
-    this.#cpu.pc = entry;
-    this.#trapping(entry, () => this.#call(entry, args, stack.high));
+    this.#cpu.pc = address;
+    this.#trapping(address, () => this.#call(address, args, stack.high, places));
   }
 
   get executed(): number {
@@ -226,25 +338,27 @@ class Run<R extends string> implements Execution, MachineRun {
   }
 
   get executable(): Executable {
-    return this.#look();
+    this.#look();
+    invariant(this.#program !== undefined, "a run of a program");
+    return this.#program;
   }
 
   get at(): number {
     if (this.#end !== undefined) return -1;
-    return this.#look().boundaries.slots[this.#offset()] ?? -1;
+    return this.#look().program?.boundaries.slots[this.#offset()] ?? -1;
   }
 
   get tailCalls(): number {
     const { at } = this;
     const { program, image } = this.#current;
-    const place = at < 0 ? undefined : image.subprogs[program.structure.subprogAt(at)]!.counter;
+    const place = at < 0 ? undefined : image.subprogs[program!.program.structure.subprogAt(at)]!.counter;
     if (place === undefined) return -1;
     const cpu = this.#cpu;
     let value =
       place.in === "register"
         ? cpu.get(place.register as R)
-        : this.#loaded.memory.load(8, cpu.get(place.base as R) + BigInt(place.offset));
-    if (place.holds === "address") value = this.#loaded.memory.load(8, value);
+        : this.#started.memory.load(8, cpu.get(place.base as R) + BigInt(place.offset));
+    if (place.holds === "address") value = this.#started.memory.load(8, value);
     const count = Number(BigInt.asIntN(64, value));
     return place.counts === "up" ? count : MAX_TAIL_CALLS - count;
   }
@@ -309,10 +423,10 @@ class Run<R extends string> implements Execution, MachineRun {
     while (this.#end === undefined) {
       const left = limit - this.executed;
       if (left <= 0) return { kind: "budget" };
-      const { imageAddress, boundaries } = this.#look();
-      this.#meet(cpu.run(left, { base: imageAddress, marks: boundaries.marks }));
+      const { address, program } = this.#look();
+      this.#meet(cpu.run(left, { base: address, marks: program?.boundaries.marks ?? NOWHERE }));
       // What a host function returns to is a boundary, too, where the call is the last of its instruction's code.
-      if (this.#end === undefined && this.#look().boundaries.marks[this.#offset()] === 1) return undefined;
+      if (this.#end === undefined && this.#look().program?.boundaries.marks[this.#offset()] === 1) return undefined;
     }
     return this.#end.stop;
   }
@@ -324,22 +438,29 @@ class Run<R extends string> implements Execution, MachineRun {
     return this.#end?.stop;
   }
 
-  /** Finds the program that the CPU is in; outside all of them, the last one it was in. */
-  #look(): Loaded<R> {
-    if (this.#end === undefined) this.#current = this.#current.placedAt(this.#cpu.pc) ?? this.#current;
+  /** Finds the code that the CPU is in; outside all of it, the last one it was in. */
+  #look(): Code<R> {
+    if (this.#end === undefined) this.#enter(this.#cpu.pc);
     return this.#current;
   }
 
+  #enter(address: bigint): void {
+    this.#current = this.#current.placedAt(address) ?? this.#current;
+    this.#program = this.#current.program ?? this.#program;
+  }
+
   #offset(): number {
-    return Number(this.#cpu.pc - this.#current.imageAddress);
+    return Number(this.#cpu.pc - this.#current.address);
   }
 
   /** A fetch at a host address: a host function was called, or a subprogram that the host called returned. */
   #enterHost(address: bigint): void {
-    const { returnAddress } = this.#loaded;
+    const { returnAddress } = this.#started;
     if (address === returnAddress) {
-      const value = this.#cpu.get(this.#abi.bpf[0]!); // r0 as the program left it; what the host's calls see may be narrower
       const waiting = this.#pending.at(-1);
+      // r0 as a program left it: what the host's calls see may be narrower.
+      const { result, bpf } = this.#abi;
+      const value = this.#cpu.get((waiting ?? { isFunction: this.#isFunction }).isFunction ? result : bpf[0]!);
       if (waiting === undefined) this.#finish({ kind: "returned", value });
       else this.#trapping(waiting.returnAddress - 1n, () => this.#advance(waiting, waiting.generator.next(value)));
       return;
@@ -348,25 +469,28 @@ class Run<R extends string> implements Execution, MachineRun {
     const entry = owner === undefined ? 0 : Number(address - owner.returnAddress);
     const called = entry > 0 && entry % ENTRY === 0 ? owner?.functions[entry / ENTRY - 1] : undefined;
     if (called === undefined)
-      this.#finish({ kind: "trap", cause: "call", pc: address, detail: this.#loaded.memory.describe(address) });
+      this.#finish({ kind: "trap", cause: "call", pc: address, detail: this.#started.memory.describe(address) });
     else this.#trapping(address, () => this.#callHost(called, this.#returnAddress()));
   }
 
   #callHost(called: HostFunction, returnAddress: bigint): void {
-    const { args, bpf } = this.#abi;
+    const { args, bpf, bodyStack } = this.#abi;
     const cpu = this.#cpu;
+    const { memory } = this.#started;
+    const stackPointer = cpu.get(this.#abi.stackPointer);
     const call: HostCall = {
       args: [cpu.get(args[0]!), cpu.get(args[1]!), cpu.get(args[2]!), cpu.get(args[3]!), cpu.get(args[4]!)],
       r6: cpu.get(bpf[6]!),
       cpu: this.#cpuIndex,
+      word: ({ in: where, index }) =>
+        where === "register" ? cpu.get(args[index]!) : memory.load(8, stackPointer + BigInt(bodyStack + 8 * index)),
     };
-    const stackPointer = cpu.get(this.#abi.stackPointer);
-    this.#current = this.#current.placedAt(returnAddress) ?? this.#current;
+    this.#enter(returnAddress);
     this.#trapping(returnAddress - 1n, () => {
       const result = called(call);
       if (typeof result === "bigint") this.#returnToGuest(stackPointer, returnAddress, result);
       else {
-        const waiting = { generator: result, stackPointer, returnAddress };
+        const waiting: Pending = { generator: result, stackPointer, returnAddress, isFunction: false };
         this.#pending.push(waiting);
         this.#advance(waiting, result.next());
       }
@@ -374,29 +498,34 @@ class Run<R extends string> implements Execution, MachineRun {
   }
 
   /** Goes on with what a helper wants: a callback, or to return. */
-  #advance({ stackPointer, returnAddress }: Pending, { done, value }: IteratorResult<GuestCall, bigint>): void {
+  #advance(waiting: Pending, { done, value }: IteratorResult<GuestCall, bigint>): void {
+    const { stackPointer, returnAddress } = waiting;
     if (done === true) {
       this.#pending.pop();
       this.#returnToGuest(stackPointer, returnAddress, value as bigint);
       return;
     }
-    const { address, args } = value as GuestCall;
+    const { address, args, places } = value as GuestCall;
+    waiting.isFunction = places !== undefined;
     this.#scramble();
-    this.#call(this.#current.codeAddress(address), args, stackPointer);
+    this.#call(this.#current.codeAddress(address), args, stackPointer, places);
   }
 
-  /** Enters a subprogram as a function of the host would, with its frame below `stackPointer`. */
-  #call(address: bigint, args: readonly bigint[], stackPointer: bigint): void {
+  /** Enters a subprogram, or a function, as a function of the host would, with its frame below `stackPointer`. */
+  #call(address: bigint, args: readonly bigint[], stackPointer: bigint, places?: ArgPlaces): void {
     const { stackAlign, returnAddress } = this.#abi;
     const cpu = this.#cpu;
-    let top = stackPointer & -BigInt(stackAlign);
+    const { memory } = this.#started;
+    let top = (stackPointer - BigInt(8 * (places?.stack ?? 0))) & -BigInt(stackAlign);
     args.forEach((value, i) => {
-      cpu.set(this.#abi.args[i]!, BigInt.asUintN(64, value));
+      const { in: where, index }: Pick<ArgSlot, "in" | "index"> = places?.slots[i] ?? { in: "register", index: i };
+      if (where === "register") cpu.set(this.#abi.args[index]!, BigInt.asUintN(64, value));
+      else memory.store(8, top + BigInt(8 * index), BigInt.asUintN(64, value));
     });
-    if (returnAddress.in === "register") cpu.set(returnAddress.register, this.#loaded.returnAddress);
+    if (returnAddress.in === "register") cpu.set(returnAddress.register, this.#started.returnAddress);
     else {
       top -= 8n;
-      this.#loaded.memory.store(8, top, this.#loaded.returnAddress);
+      memory.store(8, top, this.#started.returnAddress);
     }
     cpu.set(this.#abi.stackPointer, top);
     cpu.pc = address;
@@ -415,7 +544,7 @@ class Run<R extends string> implements Execution, MachineRun {
   #returnAddress(): bigint {
     const { returnAddress, stackPointer } = this.#abi;
     if (returnAddress.in === "register") return this.#cpu.get(returnAddress.register);
-    return this.#loaded.memory.load(8, this.#cpu.get(stackPointer));
+    return this.#started.memory.load(8, this.#cpu.get(stackPointer));
   }
 
   /** A fault on the host's side ends the run; where a call led there, `pc` is the last byte of the call. */
@@ -439,7 +568,7 @@ class Run<R extends string> implements Execution, MachineRun {
     invariant(this.#end === undefined, "one end of a run");
     const registers = this.#abi.bpf.map((register) => this.#cpu.get(register));
     this.#end = { stop, registers, executed: this.executed };
-    this.#loaded.giveCpu(this.#cpu);
+    this.#started.giveCpu(this.#cpu);
     while (this.#pending.length > 0) {
       const { generator } = this.#pending.pop()!;
       trapping(
@@ -468,8 +597,13 @@ function garbage(count: number): BigUint64Array {
   });
 }
 
-function isFunction({ kind }: SymbolRef): boolean {
-  return kind === "helper" || kind === "kfunc" || kind === "packet-load";
+/** Parts of trampolines that are addresses, not functions. */
+const ADDRESSES: readonly string[] = ["image", "original", "function"];
+
+function isFunction(symbol: SymbolRef): boolean {
+  const { kind } = symbol;
+  if (kind === "trampoline") return !ADDRESSES.includes(symbol.part);
+  return kind === "helper" || kind === "kfunc" || kind === "packet-load" || kind === "body";
 }
 
 function keyOf(symbol: SymbolRef): string {
@@ -479,5 +613,7 @@ function keyOf(symbol: SymbolRef): string {
       ? `packet-load ${symbol.size}`
       : symbol.kind === "kfunc"
         ? `kfunc ${symbol.index}`
-        : symbol.kind;
+        : symbol.kind === "trampoline"
+          ? symbol.part
+          : symbol.kind;
 }

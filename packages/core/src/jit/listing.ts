@@ -88,6 +88,8 @@ function nameOf(symbol: SymbolRef, image: Image, program: Program | undefined): 
       return `object of program ${symbol.index}`;
     case "trampoline":
       return symbol.part;
+    case "body":
+      return "body";
     case "subprog":
       return `subprog ${image.subprogs[symbol.index]?.name ?? symbol.index}`;
   }

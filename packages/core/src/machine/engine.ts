@@ -3,6 +3,8 @@ import type { Backend, CpuCounts } from "../jit/backend.ts";
 import type { Image } from "../jit/image.ts";
 import type { SiteState } from "../jit/poke.ts";
 import type { VerifiedProgram } from "../program.ts";
+import type { ArgPlaces, ArgSlot } from "../trampoline/args.ts";
+import type { TrampolineSpec } from "../trampoline/plan.ts";
 import type { Memory } from "./memory.ts";
 import type { Size } from "./ops.ts";
 import type { Stop } from "./stop.ts";
@@ -15,6 +17,7 @@ export type Symbol =
   | { readonly kind: "kfunc"; readonly index: number } // index in Program.kfuncs
   | { readonly kind: "packet-load"; readonly size: Size }
   | { readonly kind: "subprog"; readonly index: number } // only inside an image, and for callback addresses
+  | { readonly kind: "body" } // what a function of the host does; in its image there is nothing else
   | TrampolineSymbol;
 
 /** What a trampoline refers to; in images of programs there is none. */
@@ -41,12 +44,17 @@ export interface HostCall {
   readonly r6: bigint;
   /** The virtual CPU the program runs on. */
   readonly cpu: number;
+  /** A word of the arguments of a function of the host, for its body; on engines without machine code there is none. */
+  readonly word?: (slot: ArgSlot) => bigint;
 }
 
-/** A host function's wish to run a subprogram of the program that called it (a callback), and to go on with its r0. */
+/** A host function's wish to run code, and to go on with its result: a subprogram of the program that called it (a callback), or a function. */
 export interface GuestCall {
   readonly address: bigint;
+  /** r1 to r5, or the words of a function's arguments. */
   readonly args: readonly bigint[];
+  /** Where a function expects its words; a subprogram has them in r1 to r5. */
+  readonly places?: ArgPlaces;
 }
 
 /**
@@ -147,10 +155,45 @@ export interface LoadOptions {
   readonly subprogAddress?: (index: number) => bigint;
 }
 
+/** How to start {@link PlacedCode}. */
+export interface FunctionCall {
+  /** The words of its arguments, and where it expects them. */
+  readonly words: readonly bigint[];
+  readonly places: ArgPlaces;
+  readonly stack: StackSpace;
+  readonly cpu?: number;
+}
+
+/** A call of a function in progress. */
+export interface FunctionExecution extends Pick<Execution, "run" | "executed" | "counts"> {
+  readonly machine: MachineRun;
+}
+
+/** Machine code in memory that is no program: a function of the host, or a trampoline. */
+export interface PlacedCode {
+  readonly image: Image;
+  readonly address: bigint;
+  /** Calls it. What it returns is the `value` of its stop, all 64 bits of the register. @throws {BpfError} `argument` for another number of words than places */
+  start(call: FunctionCall): FunctionExecution;
+  /** Gives its memory back. */
+  release(): void;
+}
+
+/** What can be done with machine code besides running programs, in the engine's layout. */
+export interface TextEngine
+  extends Pick<Backend, "arch" | "poke" | "capabilities" | "disassemble" | "classifyArgs" | "funcModelEqual"> {
+  /** @throws {BpfError} as `Backend.emitTrampoline` */
+  emitTrampoline(spec: TrampolineSpec): Image;
+  /** As `Backend.emitFunction`. */
+  emitFunction(): Image;
+  /** Puts code into memory. What it refers to is asked for once, here. @throws {BpfError} `limit` where memory is full; what `host` throws */
+  place(image: Image, name: string, host: Host): PlacedCode;
+}
+
 /** A way to run programs: `interpreter`, or `jit(backend)`. */
 export interface Engine {
   readonly name: string;
-  /** Of an engine that places machine code: what knows how to rewrite it. */
-  readonly text?: Pick<Backend, "arch" | "poke" | "capabilities" | "disassemble">;
+  /** Of an engine that runs machine code. */
+  readonly text?: TextEngine;
   load(program: VerifiedProgram, host: Host, options?: LoadOptions): Executable;
 }

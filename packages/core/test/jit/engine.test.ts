@@ -176,7 +176,7 @@ describe.each(LINKS)("code that returns through the %s", (link) => {
       expect(execution.register(6)).toBe(6n);
       after.push([1, 2, 3, 4, 5].map((register) => execution.register(register)));
     }
-    expect(calls[0]).toEqual({ args: [1n, 2n, 3n, 4n, 5n], r6: 6n, cpu: 0 });
+    expect(calls[0]).toMatchObject({ args: [1n, 2n, 3n, 4n, 5n], r6: 6n, cpu: 0 });
     for (const [i, value] of after[0]!.slice(1).entries()) expect(value).not.toBe(BigInt(i + 2));
     expect(after[0]).toEqual(after[1]);
   });

@@ -122,6 +122,7 @@ export function toyParts(link: Link): BackendParts<ToyReg, ToyAssembler> {
       stackAlign: 16,
       returnAddress: link === "stack" ? { in: "stack" } : { in: "register", register: "lr" },
       callerSaved: ["t0", "t1", "t2", "t3", "t4", "t5", "lr"],
+      bodyStack: link === "stack" ? 8 : 0,
     },
     capabilities: {
       layout: { padded: false, level: 2, tailCalls: "pointer", directTailCalls: false },
@@ -153,6 +154,7 @@ export function toyParts(link: Link): BackendParts<ToyReg, ToyAssembler> {
       jumps: false,
       emit: (a) => a.put("ret"),
       frame: () => [],
+      emitFunction: (a) => callHost(a, { kind: "body" }),
     },
     branches: [
       { name: "jump", from: "start", encodings: [{ size: 8, ...reach }] },

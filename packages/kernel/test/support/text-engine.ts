@@ -8,6 +8,7 @@ import {
   type PokePhase,
   type PokePlan,
   type SiteState,
+  type TextEngine,
   type TextSite,
   tailCallsOf,
 } from "@bpfkit/core";
@@ -58,11 +59,20 @@ function poke(site: TextSite, from: SiteState, to: SiteState): PokePlan {
   };
 }
 
-const TEXT: NonNullable<Engine["text"]> = {
+const refuse = (): never => {
+  throw new Error("no functions and trampolines on this engine");
+};
+
+const TEXT: TextEngine = {
   arch: "none",
   capabilities: { layout: {}, features: {}, tailCallSchemes: [], fetchUnit: 1 },
   poke,
   disassemble: () => [],
+  classifyArgs: refuse,
+  funcModelEqual: refuse,
+  emitTrampoline: refuse,
+  emitFunction: refuse,
+  place: refuse,
 };
 
 /** @param fail - called before a program is compiled; what it throws is a compiler that gives up */
