@@ -19,6 +19,9 @@ export interface ErrorDetails {
   readonly offset?: number;
   /** Instruction index (slots of 8 bytes). */
   readonly insn?: number;
+  /** Place in a list that was given, from 0, and the name of the function that stands there. */
+  readonly index?: number;
+  readonly function?: string;
   /** Line and column in a text, both from 1. */
   readonly line?: number;
   readonly column?: number;

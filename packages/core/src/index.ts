@@ -377,6 +377,34 @@ export {
   type TrampolineSpec,
 } from "./trampoline/plan.ts";
 
+// multi/*.ts
+export { applyPlan } from "./multi/apply.ts";
+export { type FunctionFacts, FunctionFlag, ModelKeys } from "./multi/facts.ts";
+export { type OrderedFunctions, orderFunctions } from "./multi/order.ts";
+export {
+  type MoveKind,
+  type MultiCost,
+  type MultiMove,
+  type MultiPlan,
+  planAttach,
+  planDetach,
+} from "./multi/plan.ts";
+export {
+  functionsOf,
+  MAX_MULTI_FUNCTIONS,
+  type MultiRefusal,
+  type MultiRequest,
+  refusalsOf,
+} from "./multi/request.ts";
+export { type ClassKey, type MultiClass, type MultiLink, MultiState, NO_CLASS } from "./multi/state.ts";
+export {
+  MULTI_STRATEGIES,
+  type MultiNeeds,
+  type MultiStrategy,
+  type MultiStrategyName,
+} from "./multi/strategies.ts";
+export { classTable, hashState, membersOf, type TableRow } from "./multi/table.ts";
+
 // jit/tail-call-schemes.ts
 export {
   type CounterCode,
