@@ -1,0 +1,102 @@
+// The verifier's cases in the words of the harness, and what a kernel says in the words of the cases.
+
+import { askKernel, caseOf, hex } from "./kernel.mjs";
+import { functionTypes } from "./verdict-btf.mjs";
+
+// Numbers of the kernel's UAPI, by position.
+const PROGRAM_TYPES = (
+  "unspec socket_filter kprobe sched_cls sched_act tracepoint xdp perf_event cgroup_skb cgroup_sock lwt_in lwt_out lwt_xmit " +
+  "sock_ops sk_skb cgroup_device sk_msg raw_tracepoint cgroup_sock_addr lwt_seg6local lirc_mode2 sk_reuseport flow_dissector " +
+  "cgroup_sysctl raw_tracepoint_writable cgroup_sockopt tracing struct_ops ext lsm sk_lookup syscall netfilter"
+).split(" ");
+const ATTACH_TYPES = (
+  "cgroup_inet_ingress cgroup_inet_egress cgroup_inet_sock_create cgroup_sock_ops sk_skb_stream_parser sk_skb_stream_verdict " +
+  "cgroup_device sk_msg_verdict cgroup_inet4_bind cgroup_inet6_bind cgroup_inet4_connect cgroup_inet6_connect " +
+  "cgroup_inet4_post_bind cgroup_inet6_post_bind cgroup_udp4_sendmsg cgroup_udp6_sendmsg lirc_mode2 flow_dissector cgroup_sysctl " +
+  "cgroup_udp4_recvmsg cgroup_udp6_recvmsg cgroup_getsockopt cgroup_setsockopt trace_raw_tp trace_fentry trace_fexit " +
+  "modify_return lsm_mac trace_iter cgroup_inet4_getpeername cgroup_inet6_getpeername cgroup_inet4_getsockname " +
+  "cgroup_inet6_getsockname xdp_devmap cgroup_inet_sock_release xdp_cpumap sk_lookup xdp sk_skb_verdict " +
+  "sk_reuseport_select sk_reuseport_select_or_migrate perf_event trace_kprobe_multi lsm_cgroup struct_ops netfilter tcx_ingress " +
+  "tcx_egress trace_uprobe_multi cgroup_unix_connect cgroup_unix_sendmsg cgroup_unix_recvmsg cgroup_unix_getpeername " +
+  "cgroup_unix_getsockname netkit_primary netkit_peer trace_kprobe_session trace_uprobe_session"
+).split(" ");
+const FLAGS = { strict: 1, any: 2 };
+const [SLEEPABLE, FRAGS] = [1 << 4, 1 << 5];
+const [LDDW, CALL, PSEUDO_KFUNC, PSEUDO_FUNC, PSEUDO_MAP_IDX] = [0x18, 0x85, 2, 4, 5];
+
+/** A case as the harness takes it. */
+export function guestCaseOf({ program, type, attach, target, sleepable, frags, alignment, functions }) {
+  const { insns, maps, subprogs, kfuncs } = program;
+  const relocs = [];
+  let typed = Object.keys(functions).length > 0;
+  for (let i = 0; i < insns.length; i += insns.width(i)) {
+    if (insns.code(i) === CALL && insns.src(i) === PSEUDO_KFUNC)
+      relocs.push({ insn: i, name: kfuncs[insns.imm(i)], kind: "func" });
+    typed ||= insns.code(i) === LDDW && insns.src(i) === PSEUDO_FUNC;
+  }
+  return caseOf(program, {
+    name: program.name,
+    type: numberOf(PROGRAM_TYPES, type),
+    flags: (sleepable ? SLEEPABLE : 0) | (frags ? FRAGS : 0) | (FLAGS[alignment] ?? 0),
+    per_insn: 0,
+    relocs,
+    maps: maps.map((map) => ({
+      type: map.type,
+      key: map.keySize,
+      value: map.valueSize,
+      max: map.maxEntries,
+      flags: map.flags,
+      ...(map.inner === undefined ? {} : { inner: maps.findIndex(({ name }) => name === map.inner) }),
+    })),
+    insns: hex(withFileNumbers(insns.toBytes())),
+    ...(typed ? functionTypes(subprogs, functions, type) : {}),
+    ...(attach === undefined ? {} : { expected_attach_type: numberOf(ATTACH_TYPES, attach) }),
+    ...(target === undefined ? {} : { attach_btf: target }),
+  });
+}
+
+function numberOf(names, name) {
+  const number = names.indexOf(name);
+  if (number < 0) throw new Error(`no ${name}`);
+  return number;
+}
+
+/**
+ * Maps by number instead of by index: the guest puts a file of its own where the number is that of a map. A two-slot load whose second
+ * half is not one stays as it is.
+ */
+function withFileNumbers(bytes) {
+  for (let i = 0; i + 8 < bytes.length; i += 8) {
+    if (bytes[i] !== LDDW || bytes[i + 8] !== 0) continue;
+    const src = bytes[i + 1] >> 4;
+    if (src === PSEUDO_MAP_IDX || src === PSEUDO_MAP_IDX + 1) bytes[i + 1] = (bytes[i + 1] & 15) | ((src - 4) << 4);
+    i += 8;
+  }
+  return bytes;
+}
+
+/** Asks a kernel about cases; the answers are as the cases' `linux-` entries. */
+export function askVerdicts(cases, kernel) {
+  process.env.ORACLE_KERNEL = kernel;
+  const { results } = askKernel("x86_64", cases.map(guestCaseOf));
+  return results.map(answerOf);
+}
+
+const STATISTICS = /^processed (\d+) insns /;
+const NOISE = /^(processed \d+ insns |verification time |stack depth |$)/;
+
+function answerOf({ name, crash, verdict, load_errno, log = "", warn = [], reloc_missing, btf_log }) {
+  const trouble = crash ?? (warn.length > 0 ? warn.join(", ") : reloc_missing) ?? btf_log;
+  if (trouble !== undefined || verdict === undefined) throw new Error(`${name}: the guest says ${trouble}`);
+  const lines = log.split("\n");
+  const processed = lines.map((line) => STATISTICS.exec(line)).findLast((found) => found !== null)?.[1];
+  const last = lines.findLast((line) => !NOISE.test(line));
+  return {
+    verdict,
+    ...(verdict === "reject" ? { errno: load_errno, log: masked(last ?? "") } : {}),
+    ...(processed === undefined ? {} : { processed: Number(processed) }),
+  };
+}
+
+/** Kernel addresses say nothing that another boot says too. Numbers have a 0x before them. */
+const masked = (line) => line.replaceAll(/(?<!0x)\bffff[0-9a-f]{12}\b/g, "<address>").trimEnd();

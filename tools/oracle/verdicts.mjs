@@ -1,0 +1,60 @@
+// `node tools/run.mjs oracle-verdicts`: what real kernels say about the verifier's cases, next to what the cases' files say.
+//
+//   oracle-verdicts [--write] [--kernel 6.12,7.2] [FILE …]      FILE: a subject, without .yaml
+//
+// Ends with 1 where a kernel and a file differ; --write puts the kernel's answers into the files.
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { parseDocument } from "yaml";
+import { KERNELS, readCases } from "../../packages/core/test/verifier/cases.mjs";
+import { root } from "../workspace.mjs";
+import { askVerdicts } from "./verdict-guest.mjs";
+
+const FOLDER = join(root, "packages", "core", "test", "verifier", "cases");
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { write: { type: "boolean", default: false }, kernel: { type: "string", default: KERNELS.join() } },
+});
+const subjects = readdirSync(FOLDER)
+  .filter((file) => file.endsWith(".yaml"))
+  .map((file) => file.slice(0, -".yaml".length))
+  .filter((subject) => positionals.length === 0 || positionals.includes(subject));
+const files = subjects.map((subject) => {
+  const path = join(FOLDER, `${subject}.yaml`);
+  const text = readFileSync(path, "utf8");
+  return { subject, path, document: parseDocument(text), cases: readCases(text) };
+});
+const cases = files.flatMap((file) => file.cases.map((entry, index) => ({ file, index, entry })));
+
+let differences = 0;
+for (const kernel of values.kernel.split(",")) {
+  const answers = askVerdicts(
+    cases.map(({ entry }) => entry),
+    kernel,
+  );
+  const counts = { accept: 0, reject: 0, changed: 0 };
+  for (const [i, { file, index, entry }] of cases.entries()) {
+    const answer = answers[i];
+    counts[answer.verdict]++;
+    if (isSame(entry.expected[kernel], answer)) continue;
+    counts.changed++;
+    if (!values.write) console.log(`  DIFFERS ${file.subject}: ${entry.name}: ${JSON.stringify(answer)}`);
+    const node = file.document.createNode(answer, { flow: true });
+    file.document.setIn(["cases", index, `linux-${kernel}`], node);
+  }
+  console.log(
+    `Linux ${kernel}: ${cases.length} cases, ${counts.accept} accepted, ${counts.reject} rejected, ` +
+      `${counts.changed} not as in the files`,
+  );
+  differences += counts.changed;
+}
+if (values.write) {
+  for (const { path, document } of files) writeFileSync(path, document.toString({ lineWidth: 0 }));
+} else if (differences > 0) process.exitCode = 1;
+
+function isSame(known, answer) {
+  const keys = ["verdict", "errno", "log", "processed"];
+  return known !== undefined && keys.every((key) => known[key] === answer[key]);
+}
