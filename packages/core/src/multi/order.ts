@@ -17,7 +17,7 @@ export interface OrderedFunctions {
  * Cost: one comparison per function where they are in order, and else a pass over them and 2,048 counters per 11 bits of the highest id.
  */
 export function orderFunctions(ids: ArrayLike<number>): OrderedFunctions {
-  let functions = Int32Array.from(ids);
+  let functions = new Int32Array(ids);
   let highest = functions[0] ?? 0;
   let isOrdered = true;
   for (let i = 1; i < functions.length; i++) {
@@ -26,19 +26,21 @@ export function orderFunctions(ids: ArrayLike<number>): OrderedFunctions {
     if (id > highest) highest = id;
   }
   if (isOrdered) return { functions, places: undefined };
-  let places = Int32Array.from(functions, (_, i) => i);
+  let places = new Int32Array(functions.length);
+  for (let i = 0; i < places.length; i++) places[i] = i;
   let [nextFunctions, nextPlaces] = [new Int32Array(functions.length), new Int32Array(functions.length)];
   const starts = new Int32Array(BUCKETS);
   for (let shift = 0; shift === 0 || highest >>> shift > 0; shift += DIGIT) {
     starts.fill(0);
-    for (const id of functions) starts[(id >>> shift) & (BUCKETS - 1)]!++;
+    for (let i = 0; i < functions.length; i++) starts[(functions[i]! >>> shift) & (BUCKETS - 1)]!++;
     let at = 0;
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       const count = starts[bucket]!;
       starts[bucket] = at;
       at += count;
     }
-    for (const [i, id] of functions.entries()) {
+    for (let i = 0; i < functions.length; i++) {
+      const id = functions[i]!;
       const to = starts[(id >>> shift) & (BUCKETS - 1)]!++;
       nextFunctions[to] = id;
       nextPlaces[to] = places[i]!;

@@ -75,7 +75,7 @@ export function refusalsOf(state: MultiState, request: MultiRequest): MultiRefus
   for (let index = 0; index < ids.length; index++) {
     const refusal = refusalOf(state, request, verdicts, ids, index);
     if (refusal !== undefined) refusals.set(index, refusal);
-    if (ids[index]! < 0 || ids[index]! >= state.facts.count || !Number.isInteger(ids[index])) isWhole = false;
+    if (!isFunction(state.facts, ids[index]!)) isWhole = false;
   }
   // What is no function has no place in the order.
   if (isWhole) for (const refusal of duplicatesIn(orderFunctions(ids))) refusals.set(refusal.index, refusal);
@@ -102,15 +102,18 @@ function refusalError(
   { code, index, function: id, reason }: MultiRefusal,
   count: number,
 ): BpfError {
-  const name = id >= 0 && id < facts.count ? facts.name(id) : undefined;
+  const name = isFunction(facts, id) ? facts.name(id) : undefined;
   return new BpfError(code, `function ${index} of ${count}, ${name === undefined ? id : `'${name}'`}: ${reason}`, {
     index,
     ...(name === undefined ? {} : { function: name }),
   });
 }
 
-/** Per class: what keeps its functions from one more link; undefined where nothing does. */
-type ClassVerdicts = Map<number, Pick<MultiRefusal, "code" | "reason"> | undefined>;
+/** What is wrong with a function. */
+type Verdict = Pick<MultiRefusal, "code" | "reason"> | undefined;
+
+/** What is wrong with the functions of a class. */
+type ClassVerdicts = Map<number, Verdict>;
 
 function refusalOf(
   state: MultiState,
@@ -119,35 +122,40 @@ function refusalOf(
   ids: ArrayLike<number>,
   index: number,
 ): MultiRefusal | undefined {
-  const { facts } = state;
   const id = ids[index]!;
-  const refuse = (code: ErrorCode, reason: string): MultiRefusal => ({ index, function: id, code, reason });
-  if (!Number.isInteger(id) || id < 0 || id >= facts.count)
-    return refuse("unknown-symbol", "no such function (ENOENT)");
-  const flags = facts.flags[id]!;
-  if ((flags & FunctionFlag.TRACEABLE) === 0) return refuse("argument", "it cannot be traced (EINVAL)");
-  if (facts.models[id]! < 0)
-    return refuse("unsupported", "its arguments take more words than a trampoline hands on (ENOTSUPP)");
-  if (request.sleepable === true && (flags & FunctionFlag.MAY_SLEEP) === 0)
-    return refuse("argument", "the program may sleep, the function may not (EINVAL)");
-  const busy = facts.busy?.(id);
-  if (busy !== undefined) return refuse("argument", `${busy} (EBUSY)`);
-  const inClass = state.classOf(id);
-  if (inClass === NO_CLASS) return undefined;
-  if (!verdicts.has(inClass)) verdicts.set(inClass, verdictOf(state, request, inClass));
-  const verdict = verdicts.get(inClass);
-  return verdict && refuse(verdict.code, verdict.reason);
+  const verdict = verdictOn(state, request, verdicts, id);
+  return verdict && { index, function: id, ...verdict };
 }
 
-function verdictOf(
-  state: MultiState,
-  { kind, program }: MultiRequest,
-  inClass: number,
-): ReturnType<ClassVerdicts["get"]> {
+function verdictOn(state: MultiState, request: MultiRequest, verdicts: ClassVerdicts, id: number): Verdict {
+  const { facts } = state;
+  if (!isFunction(facts, id)) return { code: "unknown-symbol", reason: "no such function (ENOENT)" };
+  const flags = facts.flags[id]!;
+  if ((flags & FunctionFlag.TRACEABLE) === 0) return { code: "argument", reason: "it cannot be traced (EINVAL)" };
+  if (facts.models[id]! < 0) {
+    return { code: "unsupported", reason: "its arguments take more words than a trampoline hands on (ENOTSUPP)" };
+  }
+  if (request.sleepable === true && (flags & FunctionFlag.MAY_SLEEP) === 0)
+    return { code: "argument", reason: "the program may sleep, the function may not (EINVAL)" };
+  const busy = facts.busy?.(id);
+  if (busy !== undefined) return { code: "argument", reason: `${busy} (EBUSY)` };
+  const inClass = state.classOf(id);
+  if (inClass === NO_CLASS) return undefined;
+  if (!verdicts.has(inClass)) verdicts.set(inClass, verdictOnClass(state, request, inClass));
+  return verdicts.get(inClass);
+}
+
+function isFunction({ count }: FunctionFacts, id: number): boolean {
+  return Number.isInteger(id) && id >= 0 && id < count;
+}
+
+function verdictOnClass(state: MultiState, { kind, program }: MultiRequest, inClass: number): Verdict {
   let weight = weightOf(kind);
   for (const id of state.class(inClass).links) {
     const link = state.links.get(id)!;
-    if (link.program === program) return { code: "argument", reason: `link ${id} runs the same program there (EBUSY)` };
+    if (link.program === program) {
+      return { code: "argument", reason: `link ${id} runs the same program there (EBUSY)` };
+    }
     weight += weightOf(link.kind);
   }
   if (weight <= MAX_LINKS) return undefined;
