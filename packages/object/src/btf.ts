@@ -14,6 +14,12 @@ const KINDS: readonly BtfKind[] = [
 const FIXED    = [0, 4, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 4, 0, 0] as const;
 // biome-ignore format: columns
 const PER_ITEM = [0, 0, 0, 0, 12, 12, 8, 0, 0, 0, 0, 0, 0, 8, 0, 12, 0, 0, 0, 12] as const;
+/** Whether the third word of a row is the id of another type. */
+// biome-ignore format: columns
+const TARGETS  = [0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0] as const;
+/** Where the type stands in an entry; -1: entries have none. */
+// biome-ignore format: columns
+const ITEM_TYPE = [-1, -1, -1, -1, 4, 4, -1, -1, -1, -1, -1, -1, -1, 4, -1, 0, -1, -1, -1, -1] as const;
 
 const MAGIC = 0xeb9f;
 const HEADER_SIZE = 24;
@@ -109,6 +115,15 @@ export interface Btf {
   items(id: number): number;
   /** The type as an object, made anew by each call. */
   type(id: number): BtfType;
+  /**
+   * The id that the type refers to: what a pointer points to, a typedef or qualifier stands for, a function's prototype, what a prototype returns.
+   * As with `itemType`, an id that does not exist is `malformed` with the offset where it stands. @throws {BpfError} also for types that refer to none
+   */
+  target(id: number): number;
+  /** The type of an entry: a member, a parameter, a variable of a data section. @throws {BpfError} `malformed` also without such an entry */
+  itemType(id: number, index: number): number;
+  /** Whether the type is an int with a sign; enums are not. */
+  isSigned(id: number): boolean;
   /** Follows typedefs, qualifiers and tags to the type that they stand for. */
   resolve(id: number): number;
   /** Size in bytes of a value of the type. @throws {BpfError} `malformed` for types without a size and above 4 GiB. */
@@ -117,6 +132,10 @@ export interface Btf {
   find(name: string, kind?: BtfKind): number | undefined;
   /** A string of the string section by its offset; each is counted once against the budget. */
   string(offset: number): string;
+  /** Where the type begins in the input, for messages. */
+  offset(id: number): number;
+  /** Counts bytes that are kept for as long as the types are. @throws {BpfError} `limit` above the budget */
+  reserve(bytes: number, what: string): void;
 }
 
 class BtfReader implements Btf {
@@ -155,6 +174,35 @@ class BtfReader implements Btf {
       this.#cache.set(offset, found);
     }
     return found;
+  }
+
+  offset(id: number): number {
+    return this.#types.start + this.#at(id);
+  }
+
+  reserve(bytes: number, what: string): void {
+    this.#strings.budget.take(bytes, what);
+  }
+
+  target(id: number): number {
+    if (TARGETS[this.#kind(id)] !== 1)
+      throw this.#malformed(id, `${this.kind(id)} ${this.name(id)}`.trimEnd(), "a type that refers to another");
+    return this.#checked(this.#at(id) + 8);
+  }
+
+  itemType(id: number, index: number): number {
+    const kind = this.#kind(id);
+    if (ITEM_TYPE[kind]! < 0 || !(index >= 0 && index < this.items(id)))
+      throw this.#malformed(
+        id,
+        `entry ${index} of ${this.kind(id)} ${this.name(id)}`.trimEnd(),
+        "an entry with a type",
+      );
+    return this.#checked(this.#at(id) + TYPE_SIZE + index * PER_ITEM[kind]! + ITEM_TYPE[kind]!);
+  }
+
+  isSigned(id: number): boolean {
+    return this.#kind(id) === 1 && ((this.#types.u32(this.#at(id) + TYPE_SIZE) >>> 24) & 0xf) === 1;
   }
 
   find(name: string, kind?: BtfKind): number | undefined {
@@ -289,6 +337,13 @@ class BtfReader implements Btf {
 
   #reference(id: number): number {
     return this.#types.u32(this.#at(id) + 8);
+  }
+
+  /** The id that stands at an offset. */
+  #checked(at: number): number {
+    const id = this.#types.u32(at);
+    if (id >= this.count) throw this.#types.malformed(`BTF type ${id}`, at, `an id below ${this.count}`);
+    return id;
   }
 
   #list<T>(id: number, size: number, read: (at: number) => T): T[] {

@@ -132,8 +132,12 @@ export function textOf(reader: Reader): string {
   return decode(bytes);
 }
 
+/** Most names are short and ASCII: they need no decoder. */
+const SHORT = 48;
+
 function decode(bytes: Uint8Array): string {
-  if (bytes.length > 48 || bytes.some((byte) => byte >= 0x80))
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-  return String.fromCharCode(...bytes);
+  let bits = 0;
+  for (let i = 0; i < bytes.length; i++) bits |= bytes[i]!;
+  if (bits >= 0x80 || bytes.length > SHORT) return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  return Reflect.apply(String.fromCharCode, undefined, bytes);
 }

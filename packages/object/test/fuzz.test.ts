@@ -2,6 +2,7 @@
 import { BpfError, tryTrust } from "@bpfkit/core";
 import { expect, test } from "vitest";
 import { formatType } from "../src/format-type.ts";
+import { functionModels } from "../src/function-models.ts";
 import { readObject } from "../src/load.ts";
 import { Budget } from "../src/reader.ts";
 import { bytesOf, OBJECT_NAMES } from "./objects.ts";
@@ -155,6 +156,7 @@ function outcome(bytes: Uint8Array, budget: Budget): string {
       tryTrust(program);
     }
     for (let id = 0; btf !== undefined && id < Math.min(btf.count, 8); id++) formatType(btf, id);
+    if (btf !== undefined) functionModels(btf);
     return "loaded";
   } catch (error) {
     if (error instanceof BpfError && error.code !== "internal") return error.code;
