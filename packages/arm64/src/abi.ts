@@ -20,6 +20,8 @@ export const abi: Abi<Reg> = {
   callerSaved: [
     "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x30",
   ],
+  preserved: ["x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x29"],
+  frameChain: { register: "x29", returnAddress: 8, caller: 0, shortLeaves: false },
   bodyStack: 16, // x29 and x30
 };
 

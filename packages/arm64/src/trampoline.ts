@@ -334,7 +334,12 @@ function emitFunction(a: Assembler, context: FunctionContext): void {
 /** The trampolines of this backend. Entries call all of them: x9 has the caller's return address by then. */
 export const trampoline: TrampolineParts<Assembler> = {
   rules,
-  jumps: false,
+  traits: {
+    jumps: false,
+    frames: 2,
+    aligned: "always",
+    smallOnStack: { seen: "own-bytes", passed: "whole" },
+  },
   emit: emitTrampoline,
   frame,
   emitFunction,

@@ -155,8 +155,8 @@ function hex(value: bigint): string {
 }
 
 /** The BPF registers that live where the backend's calls change nothing. */
-export function preservedBy({ abi: { bpf, callerSaved } }: Backend): readonly number[] {
-  return bpf.flatMap((register, i) => (callerSaved.includes(register) ? [] : [i]));
+export function preservedBy({ abi: { bpf, preserved } }: Backend): readonly number[] {
+  return bpf.flatMap((register, i) => (preserved.includes(register) ? [i] : []));
 }
 
 /** The program as engines take it, for those who run a case in another way. */

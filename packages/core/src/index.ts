@@ -269,8 +269,11 @@ export type {
   CpuOptions,
   CpuState,
   CpuStop,
+  FrameChain,
   Line,
   Settings,
+  SmallWord,
+  TrampolineTraits,
 } from "./jit/backend.ts";
 
 // jit/code-buffer.ts

@@ -18,6 +18,8 @@ export const abi: Abi<Reg> = {
   returnAddress: { in: "register", register: "ra" },
   // biome-ignore format: one line
   callerSaved: ["ra", "t0", "t1", "t2", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "t3", "t4", "t5", "t6"],
+  preserved: ["gp", "tp", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11"],
+  frameChain: { register: "s0", returnAddress: -8, caller: -16, shortLeaves: true },
   bodyStack: 16, // ra and s0
 };
 

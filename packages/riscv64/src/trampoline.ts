@@ -345,7 +345,12 @@ function emitFunction(a: Assembler, { features, layout }: FunctionContext): void
  */
 export const TRAMPOLINE: TrampolineParts<Assembler> = {
   rules: { registers: 8, struct: "split", typed: true },
-  jumps: false,
+  traits: {
+    jumps: false,
+    frames: 2,
+    aligned: "always",
+    smallOnStack: { seen: "whole", passed: "whole" },
+  },
   emit: emitTrampoline,
   frame,
   emitFunction,

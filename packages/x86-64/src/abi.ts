@@ -14,6 +14,8 @@ export const abi: Abi<Reg> = {
   stackAlign: 16,
   returnAddress: { in: "stack" },
   callerSaved: ["rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"],
+  preserved: ["rbx", "rbp", "r12", "r13", "r14", "r15"],
+  frameChain: { register: "rbp", returnAddress: 8, caller: 0, shortLeaves: false },
   bodyStack: 24, // return address into the function, rbp, return address of the function
 };
 

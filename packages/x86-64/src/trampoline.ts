@@ -360,7 +360,12 @@ function emitFunction(a: Assembler, { layout }: FunctionContext): void {
 /** Trampolines of System V calls, entered by a jump where they call a known original. */
 export const trampoline: TrampolineParts<Assembler> = {
   rules: { registers: ARGS.length, struct: "stack", typed: false },
-  jumps: true,
+  traits: {
+    jumps: true,
+    frames: 1,
+    aligned: "with-stack-words",
+    smallOnStack: { seen: "lower-half", passed: "lower-half" },
+  },
   emit: emitTrampoline,
   frame: frameSlots,
   emitFunction,

@@ -13,7 +13,17 @@ import type { Program, VerifiedProgram } from "../program.ts";
 import { type ArgPlaces, type ArgRules, placeArgs, samePlaces } from "../trampoline/args.ts";
 import type { FuncModel } from "../trampoline/func-model.ts";
 import { MAX_TRAMPOLINE, planTrampoline, type TrampolinePlan, type TrampolineSpec } from "../trampoline/plan.ts";
-import type { Abi, Backend, Capabilities, CompileOptions, Cpu, CpuOptions, Line, Settings } from "./backend.ts";
+import type {
+  Abi,
+  Backend,
+  Capabilities,
+  CompileOptions,
+  Cpu,
+  CpuOptions,
+  Line,
+  Settings,
+  TrampolineTraits,
+} from "./backend.ts";
 import type { CodeBuffer, Label } from "./code-buffer.ts";
 import { type Frame, frameOf } from "./frame.ts";
 import type { FrameSlot, Image, ImageSubprog, PatchSite, PokeDescriptor } from "./image.ts";
@@ -114,8 +124,7 @@ export interface TrampolineContext {
 /** A backend's trampolines. */
 export interface TrampolineParts<A> {
   readonly rules: ArgRules;
-  /** Whether entries lead by a jump to trampolines that call a known original, so that these return straight to the function's caller. */
-  readonly jumps: boolean;
+  readonly traits: TrampolineTraits;
   /** All of the code. Blocks of programs begin with `block()`. */
   readonly emit: (a: A, context: TrampolineContext) => void;
   /** The parts of its frame relative to the frame register, for listings. */
@@ -254,7 +263,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
   function emitTrampoline(spec: TrampolineSpec, options: CompileOptions = {}): Image {
     const layout = settingsOf("layout", capabilities.layout, options.layout);
     const features = settingsOf("features", capabilities.features, options.features);
-    const plan = planTrampoline(spec, classifyArgs(spec.model), trampoline.jumps);
+    const plan = planTrampoline(spec, classifyArgs(spec.model), trampoline.traits.jumps);
     const context: TrampolineContext = { plan, layout, features, scheme: schemeOf(capabilities, layout) };
     const image = imageOf("trampoline", context, trampoline.frame(context), () => trampoline.emit(a, context));
     if (image.code.length > MAX_TRAMPOLINE) {
@@ -302,6 +311,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     arch,
     abi,
     capabilities,
+    trampolines: trampoline.traits,
     compile,
     link,
     disassemble,

@@ -122,6 +122,8 @@ export function toyParts(link: Link): BackendParts<ToyReg, ToyAssembler> {
       stackAlign: 16,
       returnAddress: link === "stack" ? { in: "stack" } : { in: "register", register: "lr" },
       callerSaved: ["t0", "t1", "t2", "t3", "t4", "t5", "lr"],
+      preserved: ["t6", "t7", "t8", "t9", "t10"],
+      frameChain: { register: "t10", returnAddress: 8, caller: 0, shortLeaves: false },
       bodyStack: link === "stack" ? 8 : 0,
     },
     capabilities: {
@@ -151,7 +153,12 @@ export function toyParts(link: Link): BackendParts<ToyReg, ToyAssembler> {
     poke: () => ({ phases: [] }),
     trampoline: {
       rules: { registers: 5, struct: "stack", typed: false },
-      jumps: false,
+      traits: {
+        jumps: false,
+        frames: 1,
+        aligned: "always",
+        smallOnStack: { seen: "whole", passed: "whole" },
+      },
       emit: (a) => a.put("ret"),
       frame: () => [],
       emitFunction: (a) => callHost(a, { kind: "body" }),
