@@ -4,13 +4,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Boots one guest, runs all cases in it, and gives `{ kernel, results }`; a result has `name`, `verdict`, `log`, `jited`, `xlated`, `runs` … */
-export function askKernel(arch, cases) {
+/** Boots one guest, runs all cases in it, and gives `{ kernel, results }`; a result has `name`, `verdict`, `log`, `jited`, `xlated`, `runs` …; `kernel` picks another than the newest */
+export function askKernel(arch, cases, kernel) {
   const folder = mkdtempSync(join(tmpdir(), "bpfkit-oracle-"));
   try {
     const [input, output] = ["cases.json", "results.json"].map((file) => join(folder, file));
     writeFileSync(input, JSON.stringify(cases));
-    execFileSync(join(process.env.BPFKIT_ORACLE, "run.sh"), [arch, input, output], {
+    execFileSync(join(process.env.BPFKIT_ORACLE, "run.sh"), [arch, input, output, ...(kernel ? ["-k", kernel] : [])], {
       stdio: ["ignore", "ignore", "inherit"],
     });
     const { meta, results } = JSON.parse(readFileSync(output, "utf8"));

@@ -19,14 +19,7 @@ export { type Field, KINDS, kindOf, OPS, opAt, registersOf, reservedFieldOf } fr
 export { subprogsOf, targetOf } from "./isa/targets.ts";
 
 // isa/helpers.ts
-export {
-  HELPERS,
-  type HelperArg,
-  type HelperResult,
-  type HelperSpec,
-  helperById,
-  helperByName,
-} from "./isa/helpers.ts";
+export { helperById, helperByName } from "./isa/helpers.ts";
 
 // isa/maps.ts
 export { MAP_FLAGS, MAP_TYPES, MAP_UPDATE, type MapTypeName, mapTypeName } from "./isa/maps.ts";
@@ -40,6 +33,17 @@ export {
   contextFieldAt,
   type Widths,
 } from "./spec/context-fields.ts";
+export {
+  type BtfStruct,
+  type HelperArg,
+  helperArgs,
+  type HelperEffects,
+  type HelperResult,
+  type HelperSpec,
+  type HelperVariant,
+  mayWrite,
+} from "./spec/helper-words.ts";
+export { HELPERS } from "./spec/helpers.ts";
 export { contextAccess, contextOf, type KernelProfile } from "./spec/kernel-profile.ts";
 export type { Limits } from "./spec/limits.ts";
 export { LINUX_6_12 } from "./spec/linux-6.12.ts";

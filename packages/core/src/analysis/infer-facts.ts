@@ -5,6 +5,7 @@ import type { Insns } from "../isa/insns.ts";
 import type { InsnKind } from "../isa/opcodes.ts";
 import { targetOf } from "../isa/targets.ts";
 import type { Program, VerifiedProgram } from "../program.ts";
+import { mayWrite } from "../spec/helper-words.ts";
 import { Fact, type InsnFacts, noFacts, PointerKind } from "./facts.ts";
 import { SlotQueue } from "./slot-queue.ts";
 import { Mark, type Structure } from "./structure.ts";
@@ -72,20 +73,6 @@ const ROWS: readonly Row[] = OPS.map((op, index) => {
     bytes: Number(/\d+/.exec(op)?.[0] ?? 64) / 8,
   };
 });
-
-/** Arguments through which a helper does not write. */
-const READ_ONLY: ReadonlySet<string> = new Set([
-  "any",
-  "context",
-  "in",
-  "in?",
-  "key",
-  "map",
-  "map-value",
-  "size",
-  "string",
-  "value",
-]);
 
 /**
  * What can be told of each instruction from constants, from where pointers come from and from branches. A pointer kind says what an
@@ -340,7 +327,7 @@ class Flow {
     }
     if (this.#recording) this.#facts.map[at] = map;
     if (spec?.name === "tail_call") this.#index(at, lowHalf(now[3]!));
-    const harmless = spec?.args?.every((arg) => READ_ONLY.has(arg)) === true;
+    const harmless = spec !== undefined && !spec.args.some(mayWrite);
     const found = spec?.returns === "map-value?" && map !== 0;
     this.#afterCall(found ? { tag: Kind.MAP_VALUE_OR_NULL | (map << 5), low: 0, high: 0 } : ANY, harmless);
   }

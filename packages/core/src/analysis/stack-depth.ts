@@ -1,10 +1,11 @@
 // How far below r10 one subprogram reaches: a forward flow of "r10 plus something" and of small numbers through registers and stack
 // slots. A pointer to a caller's frame that comes in is followed as well.
 import { kindOf, OPS, opAt } from "../isa/decode.ts";
-import { type HelperArg, type HelperSpec, helperById } from "../isa/helpers.ts";
+import { helperById } from "../isa/helpers.ts";
 import type { Insns } from "../isa/insns.ts";
 import type { InsnKind } from "../isa/opcodes.ts";
 import { targetOf } from "../isa/targets.ts";
+import { type HelperSpec, mayWrite } from "../spec/helper-words.ts";
 import {
   argument,
   atMost,
@@ -40,19 +41,6 @@ const SLOTS = MAX_STACK / 8;
 /** Changes of a block's entry, and rounds over stack slots, after which values only widen. */
 const PATIENCE = 16;
 const MAX_ROUNDS = 3 * PATIENCE;
-
-/** Arguments that a helper only reads memory through, or does not use as an address. */
-const READ_ONLY: ReadonlySet<HelperArg> = new Set<HelperArg>([
-  "any",
-  "context",
-  "in",
-  "in?",
-  "key",
-  "map",
-  "size",
-  "string",
-  "value",
-]);
 
 /** Register names and operation of each row, worked out once: `add64_imm` is [`add`, 64 bits, immediate]. */
 interface Alu {
@@ -392,7 +380,7 @@ class Flow {
       if (!isPointer(value)) continue;
       this.#touch(value, 0);
       const use = args?.[arg - 1];
-      if (use === undefined || !READ_ONLY.has(use)) this.#spoil(value, 0, MAX_STACK);
+      if (use === undefined || mayWrite(use)) this.#spoil(value, 0, MAX_STACK);
       if (callee !== undefined) this.#pass(value, callee, arg);
       else if (use === "stack?") this.#passBack(value, CALLBACK_ARGUMENT[helper!.name]);
     }

@@ -1,4 +1,5 @@
 // The words that describe a helper: what its arguments are, what it gives back, what it does besides.
+import type { ProgramTypeName } from "./program-type-names.ts";
 
 /** Kernel structures that helpers take or give pointers to. */
 export type BtfStruct =
@@ -28,7 +29,7 @@ export type BtfStruct =
  * What a helper takes as an argument. A question mark: a null pointer will do.
  *
  * - `any`: a number, or anything at all
- * - `context`: the pointer that the program got
+ * - `context`: the pointer that the program got, as it was
  * - `map`; `key`, `value`: memory of that map's key or value size, read; `value-out`: written, need not be initialised
  * - `in`, `out`, `inout`: memory, read, written or both (`out` need not be initialised, the others must); its length is the next
  *   argument, a `size` (1 or more) or a `size0` (0 or more). `in:N`, `out:N`, `inout:N`: memory of N bytes, without a length
@@ -45,9 +46,11 @@ export type BtfStruct =
 export type HelperArg =
   | "any"
   | "context"
+  | "context?"
   | "map"
   | "key"
   | "value"
+  | "value?"
   | "value-out"
   | "in"
   | "in?"
@@ -90,6 +93,7 @@ export type HelperArg =
 export type HelperResult =
   | "integer"
   | "void"
+  | "map-value"
   | "map-value?"
   | "memory?"
   | "record?"
@@ -102,14 +106,8 @@ export type HelperResult =
   | `btf:${BtfStruct}`
   | `btf:${BtfStruct}?`;
 
-/** One helper: its interface to programs. */
-export interface HelperSpec {
-  readonly id: number;
-  /** As in the UAPI, without `bpf_`. */
-  readonly name: string;
-  /** Arguments r1, r2, … */
-  readonly args: readonly HelperArg[];
-  readonly returns: HelperResult;
+/** What a helper does besides, and who may call it. */
+export interface HelperEffects {
   /** What it gives back is a reference, which the program has to release. */
   readonly acquires?: true;
   /** Number of the argument, from 1, whose reference it releases. */
@@ -120,6 +118,30 @@ export interface HelperSpec {
   readonly sleeps?: true;
   /** May move or change the packet: pointers into it are worth nothing afterwards. */
   readonly changesPacket?: true;
+  /** The result is an error number, or a number up to what this argument holds, from 1. */
+  readonly resultUpTo?: 2 | 3;
+}
+
+/** Other arguments in programs of some types. */
+export interface HelperVariant {
+  readonly types: readonly ProgramTypeName[];
+  readonly args: readonly HelperArg[];
+}
+
+/** One helper: its interface to programs. */
+export interface HelperSpec extends HelperEffects {
+  readonly id: number;
+  /** As in the UAPI, without `bpf_`. */
+  readonly name: string;
+  /** Arguments r1, r2, … */
+  readonly args: readonly HelperArg[];
+  readonly returns: HelperResult;
+  readonly variants?: readonly HelperVariant[];
+}
+
+/** Arguments of a helper in programs of a type. */
+export function helperArgs(spec: HelperSpec, type: ProgramTypeName): readonly HelperArg[] {
+  return spec.variants?.find(({ types }) => types.includes(type))?.args ?? spec.args;
 }
 
 /** Whether a helper may write memory through an argument, or keep its address. */
@@ -130,9 +152,11 @@ export function mayWrite(arg: HelperArg): boolean {
 const HARMLESS: ReadonlySet<HelperArg> = new Set<HelperArg>([
   "any",
   "context",
+  "context?",
   "map",
   "key",
   "value",
+  "value?",
   "in",
   "in?",
   "in:4",
