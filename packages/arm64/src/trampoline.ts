@@ -177,8 +177,7 @@ function countsInX12({ plan, scheme }: TrampolineContext): boolean {
 }
 
 function emitFrameEntry(a: Assembler, context: TrampolineContext, { size, ip }: TrampolineFrame): void {
-  const { plan, layout } = context;
-  const { funcIp, indirect, original } = plan.spec;
+  const { funcIp, indirect } = context.plan.spec;
   if (!indirect) {
     stp_pre(a, 1, X29, X9, SP, -2);
     a.movSp(X29, SP);
@@ -187,9 +186,14 @@ function emitFrameEntry(a: Assembler, context: TrampolineContext, { size, ip }: 
   a.movSp(X29, SP);
   sub_imm(a, 1, SP, SP, size, 0);
   if (!funcIp) return;
-  if (original === "known" || indirect) emitAddress(a, X10, host("function"));
-  else sub_imm(a, 1, X10, X30, 4 * (ENTRY + Number(layout.bti)), 0);
+  emitFunctionAddress(a, context, X10, X30);
   a.storeSlot(X10, ip, X9);
+}
+
+/** The address of the function: filled in, or from the return address that its entry left, which is in `from`. */
+function emitFunctionAddress(a: Assembler, { plan, layout }: TrampolineContext, to: number, from: number): void {
+  if (plan.spec.original === "known" || plan.spec.indirect) emitAddress(a, to, host("function"));
+  else sub_imm(a, 1, to, from, 4 * (ENTRY + Number(layout.bti)), 0);
 }
 
 /** A trampoline that has called the original returns to the caller's address, which is in x9 then; else into the function. */
@@ -268,7 +272,13 @@ function emitRun(a: Assembler, context: TrampolineContext, places: TrampolineFra
   const end = a.label();
   a.block(SITE, end);
   nop(a);
-  if (run.cookie === 0n) a.storeSlot(XZR, runContext, X10);
+  if (run.findsCookie) {
+    ldr_uoff(a, 1, X1, X29, 1);
+    emitFunctionAddress(a, context, X1, X1);
+    emitAddress(a, X0, { kind: "cookies", index: run.link });
+    emitCall(a, { kind: "cookie-search" }, context);
+    a.storeSlot(X0, runContext, X10);
+  } else if (run.cookie === 0n) a.storeSlot(XZR, runContext, X10);
   else {
     a.movImm64(X10, Number((run.cookie >> 32n) & 0xffff_ffffn) | 0, Number(run.cookie & 0xffff_ffffn) | 0);
     a.storeSlot(X10, runContext, X9);

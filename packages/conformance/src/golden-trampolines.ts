@@ -19,6 +19,8 @@ export interface GoldenTrampoline {
   /** As `parseFuncModel` reads it. */
   readonly model: string;
   readonly links: readonly LinkKind[];
+  /** The first link's cookie depends on the function. */
+  readonly findsCookie?: boolean;
   readonly rest?: Partial<Omit<TrampolineSpec, "model" | "links">>;
 }
 
@@ -55,6 +57,13 @@ export const GOLDEN_TRAMPOLINES: Readonly<Record<string, GoldenTrampoline>> = {
     links: ["fentry", "fexit"],
     rest: { original: "from-stack", funcIp: true },
   },
+  cookies: {
+    title: "fexit with a cookie for each function that shares it",
+    model: "int (int, u64)",
+    links: ["fexit", "fentry"],
+    findsCookie: true,
+    rest: { original: "from-stack" },
+  },
   "tail-calls": {
     title: "around a program that can make tail calls, fexit",
     model: "int (void *)",
@@ -71,9 +80,14 @@ export const GOLDEN_TRAMPOLINES: Readonly<Record<string, GoldenTrampoline>> = {
 
 /** The text of a golden file: the frame, then the code. */
 export function trampolineListing(backend: Backend, name: string, options: CompileOptions = {}): string {
-  const { title, model: text, links, rest } = GOLDEN_TRAMPOLINES[name]!;
+  const { title, model: text, links, findsCookie = false, rest } = GOLDEN_TRAMPOLINES[name]!;
   const model = parseFuncModel(text);
-  const spec: TrampolineSpec = { original: "known", ...rest, model, links: links.map((kind) => ({ kind })) };
+  const spec: TrampolineSpec = {
+    original: "known",
+    ...rest,
+    model,
+    links: links.map((kind, i) => ({ kind, findsCookie: findsCookie && i === 0 })),
+  };
   const image = backend.emitTrampoline(spec, options);
   const frame = image.subprogs[0]!.frame.map(
     ({ name: slot, offset, size }) => `#   ${String(offset).padStart(5)} ${String(size).padStart(3)}  ${slot}`,

@@ -104,7 +104,7 @@ function emitTrampoline(a: Assembler, context: TrampolineContext): void {
 
   emitEnter(writing);
   if (spec.funcIp) {
-    emitAddress(a, T1, { kind: "trampoline", part: "function" });
+    emitFunctionAddress(writing, T1);
     a.sd(T1, shape.ip, S0);
   }
   emitMeta(writing, 0n);
@@ -180,6 +180,16 @@ function emitLeave({ a, context, shape }: Writing): void {
   else a.jr(T0);
 }
 
+/** The address of the function: filled in, or from the return address that its entry left. */
+function emitFunctionAddress({ a, context }: Writing, rd: number): void {
+  const { original, indirect } = context.plan.spec;
+  if (original === "known" || indirect) emitAddress(a, rd, { kind: "trampoline", part: "function" });
+  else {
+    a.ld(rd, -8, S0);
+    a.addi(rd, rd, -SITE);
+  }
+}
+
 /** The word in front of the arguments. */
 function emitMeta({ a, context, shape }: Writing, more: bigint): void {
   a.liWide(T1, BigInt.asIntN(64, BigInt(context.plan.places.slots.length) | more));
@@ -190,7 +200,7 @@ function emitMeta({ a, context, shape }: Writing, more: bigint): void {
  * The block of a program: asks whether it is to run, runs it with the address of the arguments, and tells that it is over. Between the calls
  * s1 has what the first one gave.
  */
-function emitRun(writing: Writing, { link, kind, cookie, session, setsResult }: TrampolineRun): void {
+function emitRun(writing: Writing, { link, kind, cookie, findsCookie, session, setsResult }: TrampolineRun): void {
   const { a, context, shape } = writing;
   const { size } = context.plan.places.result;
   if (session !== undefined) {
@@ -201,7 +211,12 @@ function emitRun(writing: Writing, { link, kind, cookie, session, setsResult }: 
   const skip = a.label();
   a.block(NEAR_SITE, end);
   a.nop();
-  if (cookie === 0n) a.sd(ZERO, shape.run, S0);
+  if (findsCookie) {
+    emitFunctionAddress(writing, A1);
+    emitAddress(a, A0, { kind: "cookies", index: link });
+    emitCall(a, { kind: "cookie-search" });
+    a.sd(A5, shape.run, S0); // all of what a program gives
+  } else if (cookie === 0n) a.sd(ZERO, shape.run, S0);
   else {
     a.liWide(T1, BigInt.asIntN(64, cookie));
     a.sd(T1, shape.run, S0);

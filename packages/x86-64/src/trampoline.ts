@@ -193,7 +193,7 @@ const AT_EXIT = -0x8000_0000;
  * these. What stands before the site belongs to the session.
  */
 function emitRun(a: Assembler, context: TrampolineContext, at: Places, run: TrampolineRun): void {
-  const { kind, link, cookie, session, setsResult } = run;
+  const { kind, link, cookie, findsCookie, session, setsResult } = run;
   const object: TrampolineSymbol = { kind: "program-object", index: link };
   if (session !== undefined) {
     const place = (at.args - at.sessions) / 8 - (context.plan.sessions - 1) + session;
@@ -203,8 +203,16 @@ function emitRun(a: Assembler, context: TrampolineContext, at: Places, run: Tram
   const skip = a.label();
   a.block(SITE, end);
   nop5(a);
-  emitMovImm64(a, RDI, Number(BigInt.asIntN(32, cookie)), Number(BigInt.asIntN(32, cookie >> 32n)));
-  mov_m64_r64(a, RBP, at.runContext, RDI);
+  if (findsCookie) {
+    emitFunctionAddress(a, context);
+    mov_rm64_r64(a, RSI, RAX);
+    emitAddress(a, RDI, { kind: "cookies", index: link });
+    emitCall(a, { kind: "cookie-search" });
+    mov_m64_r64(a, RBP, at.runContext, RAX);
+  } else {
+    emitMovImm64(a, RDI, Number(BigInt.asIntN(32, cookie)), Number(BigInt.asIntN(32, cookie >> 32n)));
+    mov_m64_r64(a, RBP, at.runContext, RDI);
+  }
   emitAddress(a, RDI, object);
   lea_r64_m(a, RSI, RBP, at.runContext);
   emitCall(a, { kind: "trampoline", part: "program-enter" });

@@ -86,6 +86,10 @@ function nameOf(symbol: SymbolRef, image: Image, program: Program | undefined): 
       return `program ${symbol.index}`;
     case "program-object":
       return `object of program ${symbol.index}`;
+    case "cookies":
+      return `cookies of program ${symbol.index}`;
+    case "cookie-search":
+      return "cookie search";
     case "trampoline":
       return symbol.part;
     case "body":

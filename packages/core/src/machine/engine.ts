@@ -24,6 +24,8 @@ export type Symbol =
 export type TrampolineSymbol =
   | { readonly kind: "program"; readonly index: number } // code of linked program `index`
   | { readonly kind: "program-object"; readonly index: number } // what stands for it in calls of the two below
+  | { readonly kind: "cookies"; readonly index: number } // the table of cookies of link `index`
+  | { readonly kind: "cookie-search" } // code: (table of cookies, function) → the function's cookie
   | {
       readonly kind: "trampoline";
       readonly part:

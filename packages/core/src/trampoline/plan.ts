@@ -11,6 +11,8 @@ export interface TrampolineLink {
   readonly kind: LinkKind;
   /** What `bpf_get_attach_cookie` gives it; 0 unless told. */
   readonly cookie?: bigint;
+  /** The cookie depends on the function: the trampoline has it looked up in a table of the link's, by the function's address. */
+  readonly findsCookie?: boolean;
 }
 
 /** What a trampoline is made from. */
@@ -37,6 +39,7 @@ export interface TrampolineRun {
   readonly link: number;
   readonly kind: "fentry" | "fmod_ret" | "fexit";
   readonly cookie: bigint;
+  readonly findsCookie: boolean;
   /** Of a session: which of the words between call and return is its own, from 0; undefined for others. */
   readonly session: number | undefined;
   /** Whether what it returns becomes the function's result. */
@@ -94,10 +97,10 @@ export function planTrampoline(spec: TrampolineSpec, places: ArgPlaces, jumps: b
   );
   const runs = (kind: TrampolineRun["kind"]): TrampolineRun[] =>
     links
-      .flatMap(({ kind: linked, cookie = 0n }, link) => {
+      .flatMap(({ kind: linked, cookie = 0n, findsCookie = false }, link) => {
         const session = sessionOf.get(link);
         if (linked !== kind && (session === undefined || kind === "fmod_ret")) return [];
-        return [{ link, kind, cookie, session, setsResult: kind === "fmod_ret" || indirect }];
+        return [{ link, kind, cookie, findsCookie, session, setsResult: kind === "fmod_ret" || indirect }];
       })
       .reverse();
   const [fentry, fmodRet, fexit] = [runs("fentry"), runs("fmod_ret"), runs("fexit")];
