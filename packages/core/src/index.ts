@@ -43,8 +43,9 @@ export {
   type HelperVariant,
   mayWrite,
 } from "./spec/helper-words.ts";
+export { HELPER_IDS, type HelperName } from "./spec/helper-names.ts";
 export { HELPERS } from "./spec/helpers.ts";
-export { contextAccess, contextOf, type KernelProfile } from "./spec/kernel-profile.ts";
+export { allowedHelpers, contextAccess, contextOf, type HelperGap, type KernelProfile } from "./spec/kernel-profile.ts";
 export type { Limits } from "./spec/limits.ts";
 export { LINUX_6_12 } from "./spec/linux-6.12.ts";
 export { LINUX_7_2 } from "./spec/linux-7.2.ts";

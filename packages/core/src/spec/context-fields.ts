@@ -26,8 +26,8 @@ export type ContextValue =
 export type Widths = number;
 
 /**
- * A field of a context. An access of `width` bytes is fine where its offset in the context is a multiple of `width`, it lies
- * within one field, and `width` is among the field's widths for reading or writing.
+ * A field of a context, or a part of one with rules of its own. An access of `width` bytes is fine where its offset in the context is a multiple of `width`, it lies
+ * within a field, and `width` is among the field's widths for reading or writing.
  */
 export interface ContextFieldSpec {
   readonly name: string;
@@ -72,8 +72,10 @@ export function contextFieldAt(
   write: boolean,
 ): ContextFieldSpec | undefined {
   if (offset % width !== 0) return undefined;
-  const field = context.fields.find((row) => offset >= row.offset && offset + width <= row.offset + row.size);
-  if (field === undefined || ((write ? field.write : field.read) & width) === 0) return undefined;
-  const by = write ? field.writeBy : field.readBy;
-  return by === undefined || (attachType !== undefined && by.includes(attachType)) ? field : undefined;
+  return context.fields.find((field) => {
+    if (offset < field.offset || offset + width > field.offset + field.size) return false;
+    if (((write ? field.write : field.read) & width) === 0) return false;
+    const by = write ? field.writeBy : field.readBy;
+    return by === undefined || (attachType !== undefined && by.includes(attachType));
+  });
 }

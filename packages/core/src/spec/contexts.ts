@@ -17,7 +17,7 @@ type Row = readonly [
 
 /** Widths: none; whole fields; `upN`: N bytes and the aligned parts of them. */
 const no = 0;
-const [w1, w4, w8] = [1, 4, 8] as const;
+const [w1, w2, w4, w8] = [1, 2, 4, 8] as const;
 const [up2, up4, up8] = [3, 7, 15] as const;
 
 function struct(name: string, size: number, ...rows: readonly Row[]): ContextSpec {
@@ -38,6 +38,13 @@ function struct(name: string, size: number, ...rows: readonly Row[]): ContextSpe
 
 /** Words whose types BTF tells. */
 const typed = (name: string): ContextSpec => ({ struct: name, size: 0, typed: true, fields: [] });
+
+/** A field of which narrow loads reach only the start. */
+const atStart = (name: string, offset: number, as?: readonly AttachTypeName[]): readonly Row[] => [
+  [name, offset, 4, w4, no, "scalar", as],
+  [name, offset, 2, w2, no, "scalar", as],
+  [name, offset, 1, w1, no, "scalar", as],
+];
 
 /** Rows of struct __sk_buff that everybody may read; who may write them is told by name. */
 function skbRows(...writable: readonly string[]): readonly Row[] {
@@ -98,6 +105,9 @@ const classifier: ContextSpec = struct(
 
 const lwt: ContextSpec = struct(SKB, SKB_SIZE, ...skbRows("mark", "priority", "cb"), ...SKB_DATA);
 
+/** The context of kprobe programs where they cannot change registers (up to Linux 6.17). */
+export const KPROBE_READ_ONLY: ContextSpec = struct("pt_regs", 168, ["registers", 0, 168, up8, no]);
+
 /** The words of a raw tracepoint's arguments; 12 at most. */
 const rawTracepoint: readonly Row[] = [["args", 0, 96, up8, no]];
 
@@ -129,7 +139,7 @@ export const CONTEXTS: { readonly [T in ProgramTypeName]: ContextSpec } = {
     ["tstamp",   152, 8, w8, w8],
     ["hwtstamp", 184, 8, w8, no],
   ),
-  sk_skb: struct(SKB, SKB_SIZE, ...skbRows("priority", "tc_index"), ...SKB_DATA, ...SKB_ADDRESSES),
+  sk_skb: struct(SKB, SKB_SIZE, ...skbRows("priority", "tc_index").filter(([name]) => name !== "mark"), ...SKB_DATA, ...SKB_ADDRESSES),
   lwt_in: lwt,
   lwt_out: lwt,
   lwt_xmit: lwt,
@@ -144,20 +154,21 @@ export const CONTEXTS: { readonly [T in ProgramTypeName]: ContextSpec } = {
     ["egress_ifindex",  20, 4, w4, no, "scalar", ["xdp_devmap"]],
   ),
   cgroup_sock: struct("bpf_sock", 80,
-    ["bound_dev_if",      0,  4, w4,  w4, "scalar", undefined, CREATE_OR_RELEASE],
-    ["family",            4,  4, up4, no],
-    ["type",              8,  4, up4, no],
-    ["protocol",         12,  4, up4, no],
-    ["mark",             16,  4, w4,  w4, "scalar", undefined, CREATE_OR_RELEASE],
-    ["priority",         20,  4, w4,  w4, "scalar", undefined, CREATE_OR_RELEASE],
+    ["bound_dev_if",      0,  4, w4,  w4, "scalar", CREATE_OR_RELEASE, CREATE_OR_RELEASE],
+    ...atStart("family",  4),
+    ...atStart("type",    8),
+    ...atStart("protocol", 12),
+    ["mark",             16,  4, w4,  w4, "scalar", CREATE_OR_RELEASE, CREATE_OR_RELEASE],
+    ["priority",         20,  4, w4,  w4, "scalar", CREATE_OR_RELEASE, CREATE_OR_RELEASE],
     ["src_ip4",          24,  4, up4, no, "scalar", ["cgroup_inet4_post_bind"]],
     ["src_ip6",          28, 16, up4, no, "scalar", ["cgroup_inet6_post_bind"]],
-    ["src_port",         44,  4, up4, no, "scalar", ["cgroup_inet4_post_bind", "cgroup_inet6_post_bind"]],
+    ...atStart("src_port", 44, ["cgroup_inet4_post_bind", "cgroup_inet6_post_bind"]),
     ["dst_port",         48,  2, up2, no],
+    ["dst_port",         48,  4, w4,  no],
     ["dst_ip4",          52,  4, up4, no],
     ["dst_ip6",          56, 16, up4, no],
-    ["state",            72,  4, up4, no],
-    ["rx_queue_mapping", 76,  4, up4, no],
+    ...atStart("state",  72),
+    ...atStart("rx_queue_mapping", 76),
   ),
   cgroup_sock_addr: struct("bpf_sock_addr", 72,
     ["user_family",  0,  4, w4,  no],
@@ -173,7 +184,8 @@ export const CONTEXTS: { readonly [T in ProgramTypeName]: ContextSpec } = {
   ),
   sock_ops: struct("bpf_sock_ops", 224,
     ["op",              0,  4, w4, no],
-    ["args",            4, 16, w4, w4],
+    ["reply",           4,  4, w4, w4],
+    ["args",            8, 12, w4, no],
     ["fields",         20, 144, w4, no],
     ["sk_txhash",     164,  4, w4, w4],
     ["bytes_received", 168, 8, w8, no],
@@ -202,7 +214,7 @@ export const CONTEXTS: { readonly [T in ProgramTypeName]: ContextSpec } = {
     ["data",          0, 8, w8,  no, "packet"],
     ["data_end",      8, 8, w8,  no, "packet-end"],
     ["len",          16, 4, up4, no],
-    ["eth_protocol", 20, 4, up4, no],
+    ["eth_protocol", 20, 4, w2 + w4, no],
     ["ip_protocol",  24, 4, up4, no],
     ["bind_inany",   28, 4, up4, no],
     ["hash",         32, 4, w4,  no],
@@ -243,7 +255,7 @@ export const CONTEXTS: { readonly [T in ProgramTypeName]: ContextSpec } = {
     ["state", 0, 8, w8, no, "btf:nf_hook_state"],
     ["skb",   8, 8, w8, no, "btf:sk_buff"],
   ),
-  kprobe: struct("pt_regs", 168, ["registers", 0, 168, up8, no]),
+  kprobe: struct("pt_regs", 168, ["registers", 0, 168, up8, up8]),
   perf_event: struct("bpf_perf_event_data", 184,
     ["registers",       0, 168, w8, no],
     ["sample_period", 168,   8, up8, no],
@@ -251,7 +263,7 @@ export const CONTEXTS: { readonly [T in ProgramTypeName]: ContextSpec } = {
   ),
   tracepoint: struct("the event's record", 8192, ["fields", 8, 8184, up8, no]),
   raw_tracepoint: struct("bpf_raw_tracepoint_args", 96, ...rawTracepoint),
-  raw_tracepoint_writable: struct("bpf_raw_tracepoint_args", 96, ["buffer", 0, 8, w8, no, "tp-buffer"], ["args", 8, 88, up8, no]),
+  raw_tracepoint_writable: struct("bpf_raw_tracepoint_args", 96, ["buffer", 0, 8, w8, no, "tp-buffer"], ["args", 1, 95, up8, no]),
   lirc_mode2: struct("one sample", 4, ["sample", 0, 4, w4, no]),
   syscall: struct("bytes from user space", 65535, ["bytes", 0, 65535, up8, up8]),
   tracing: typed("the function's arguments, and its result behind them at its end"),

@@ -1,4 +1,5 @@
 // The words that describe a helper: what its arguments are, what it gives back, what it does besides.
+import type { HelperName } from "./helper-names.ts";
 import type { ProgramTypeName } from "./program-type-names.ts";
 
 /** Kernel structures that helpers take or give pointers to. */
@@ -131,8 +132,8 @@ export interface HelperVariant {
 /** One helper: its interface to programs. */
 export interface HelperSpec extends HelperEffects {
   readonly id: number;
-  /** As in the UAPI, without `bpf_`. */
-  readonly name: string;
+  /** As in the UAPI, without `bpf_`; `unspec` is number 0. */
+  readonly name: HelperName | "unspec";
   /** Arguments r1, r2, … */
   readonly args: readonly HelperArg[];
   readonly returns: HelperResult;

@@ -1,9 +1,18 @@
 // A kernel version as the verifier sees it: limits, and what differs from the tables, which are those of Linux 7.2.
 import type { AttachTypeName } from "./attach-types.ts";
 import { type ContextFieldSpec, type ContextSpec, contextFieldAt } from "./context-fields.ts";
+import type { HelperName } from "./helper-names.ts";
+import { helpersOf } from "./helper-sets.ts";
 import type { Limits } from "./limits.ts";
 import type { ProgramTypeName } from "./program-type-names.ts";
 import type { ProgramTypeSpec } from "./program-types.ts";
+
+/** Helpers that some program types lack. */
+export interface HelperGap {
+  readonly types: readonly ProgramTypeName[];
+  readonly attachTypes?: readonly AttachTypeName[];
+  readonly helpers: readonly HelperName[];
+}
 
 /** A kernel version. */
 export interface KernelProfile {
@@ -14,6 +23,12 @@ export interface KernelProfile {
   readonly registersBytes: number;
   /** A subprogram of a program that can be entered again on the same CPU may have its stack elsewhere, so that chains of calls count less. */
   readonly privateStacks: boolean;
+  /** Attach types with this number or a higher one are not known yet. */
+  readonly attachTypes: number;
+  /** Map types with this number or a higher one are not known yet. */
+  readonly mapTypes: number;
+  /** Helpers that program types do not have yet; `attachTypes` where it is only with some. */
+  readonly lacks: readonly HelperGap[];
   /** Contexts that differ. */
   readonly contexts: { readonly [T in ProgramTypeName]?: ContextSpec };
 }
@@ -33,4 +48,19 @@ export function contextAccess(
   write: boolean,
 ): ContextFieldSpec | undefined {
   return contextFieldAt(contextOf(profile, type), attachType, offset, width, write);
+}
+
+/** The helpers that a program may call in a kernel version, by name; licence and sleep are the helpers' own affair. */
+export function allowedHelpers(
+  profile: KernelProfile,
+  type: ProgramTypeName,
+  attachType: AttachTypeName | undefined,
+): ReadonlySet<HelperName> {
+  const allowed = new Set(helpersOf(type, attachType));
+  for (const { types, attachTypes, helpers } of profile.lacks) {
+    if (!types.includes(type)) continue;
+    if (attachTypes !== undefined && (attachType === undefined || !attachTypes.includes(attachType))) continue;
+    for (const name of helpers) allowed.delete(name);
+  }
+  return allowed;
 }

@@ -23,5 +23,8 @@ export const LINUX_7_2: KernelProfile = {
   },
   registersBytes: 168,
   privateStacks: true,
+  attachTypes: 62,
+  mapTypes: 36,
+  lacks: [],
   contexts: {},
 };
