@@ -45,12 +45,19 @@ export {
 } from "./spec/helper-words.ts";
 export { HELPER_IDS, type HelperName } from "./spec/helper-names.ts";
 export { HELPERS } from "./spec/helpers.ts";
-export { allowedHelpers, contextAccess, contextOf, type HelperGap, type KernelProfile } from "./spec/kernel-profile.ts";
+export {
+  allowedHelpers,
+  contextAccess,
+  contextOf,
+  type HelperGap,
+  type KernelProfile,
+  returnRange,
+} from "./spec/kernel-profile.ts";
 export type { Limits } from "./spec/limits.ts";
 export { LINUX_6_12 } from "./spec/linux-6.12.ts";
 export { LINUX_7_2 } from "./spec/linux-7.2.ts";
 export { PROGRAM_TYPES, type ProgramTypeName } from "./spec/program-type-names.ts";
-export { type ProgramTypeSpec, programType, type ReturnRange, returnRange } from "./spec/program-types.ts";
+export { type ProgramTypeSpec, programType, type ReturnRange } from "./spec/program-types.ts";
 
 // asm/parse.ts, asm/finish.ts
 export type { AssembleOptions } from "./asm/finish.ts";

@@ -1,11 +1,11 @@
 // A kernel version as the verifier sees it: limits, and what differs from the tables, which are those of Linux 7.2.
-import type { AttachTypeName } from "./attach-types.ts";
+import { ATTACH_TYPES, type AttachTypeName } from "./attach-types.ts";
 import { type ContextFieldSpec, type ContextSpec, contextFieldAt } from "./context-fields.ts";
 import type { HelperName } from "./helper-names.ts";
 import { helpersOf } from "./helper-sets.ts";
 import type { Limits } from "./limits.ts";
 import type { ProgramTypeName } from "./program-type-names.ts";
-import type { ProgramTypeSpec } from "./program-types.ts";
+import type { ProgramTypeSpec, ReturnRange } from "./program-types.ts";
 
 /** Helpers that some program types lack. */
 export interface HelperGap {
@@ -63,4 +63,17 @@ export function allowedHelpers(
     for (const name of helpers) allowed.delete(name);
   }
   return allowed;
+}
+
+/**
+ * What r0 has to be at a program's end; undefined: anything. Of lsm and struct_ops programs, and of tracing programs that change a
+ * function's result, the target's BTF decides.
+ */
+export function returnRange(
+  profile: KernelProfile,
+  type: ProgramTypeSpec,
+  attachType: AttachTypeName | undefined,
+): ReturnRange | undefined {
+  const known = attachType !== undefined && ATTACH_TYPES[attachType] < profile.attachTypes;
+  return (known ? type.returnsBy?.[attachType] : undefined) ?? type.returns;
 }

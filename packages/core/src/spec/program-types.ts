@@ -17,7 +17,7 @@ export interface ProgramTypeSpec {
   readonly context: ContextSpec;
   /** Attach types that such a program can be loaded for. */
   readonly attachTypes: readonly AttachTypeName[];
-  /** The kernel asks for one of `attachTypes` when it loads the program; otherwise any number will do. */
+  /** The kernel asks for one of `attachTypes`, or 0 in some types, when it loads the program; otherwise any number will do. */
   readonly needsAttachType: boolean;
   /** What r0 has to be at the end; by attach type where they differ. Undefined: anything. */
   readonly returns?: ReturnRange;
@@ -72,6 +72,7 @@ const ROWS: { readonly [T in ProgramTypeName]: Row } = {
   perf_event: { attachTypes: ["perf_event"] },
   cgroup_skb: {
     attachTypes: ["cgroup_inet_ingress", "cgroup_inet_egress"],
+    needsAttachType: true,
     returns: BIT,
     returnsBy: { cgroup_inet_egress: BITS2 },
     packet: "read",
@@ -114,7 +115,11 @@ const ROWS: { readonly [T in ProgramTypeName]: Row } = {
   },
   lwt_seg6local: { packet: "read" },
   lirc_mode2: { attachTypes: ["lirc_mode2"] },
-  sk_reuseport: { attachTypes: ["sk_reuseport_select", "sk_reuseport_select_or_migrate"], packet: "read" },
+  sk_reuseport: {
+    attachTypes: ["sk_reuseport_select", "sk_reuseport_select_or_migrate"],
+    needsAttachType: true,
+    packet: "read",
+  },
   flow_dissector: { attachTypes: ["flow_dissector"], packet: "read" },
   cgroup_sysctl: { attachTypes: ["cgroup_sysctl"], returns: BIT },
   raw_tracepoint_writable: {},
@@ -137,7 +142,15 @@ const ROWS: { readonly [T in ProgramTypeName]: Row } = {
       "trace_fsession_multi",
     ],
     needsAttachType: true,
-    returnsBy: { trace_fentry: ZERO, trace_fexit: ZERO, trace_raw_tp: ZERO, trace_iter: BIT },
+    returnsBy: {
+      trace_fentry: ZERO,
+      trace_fexit: ZERO,
+      trace_fsession: ZERO,
+      trace_fentry_multi: ZERO,
+      trace_fexit_multi: ZERO,
+      trace_fsession_multi: ZERO,
+      trace_iter: BIT,
+    },
   },
   struct_ops: { attachTypes: ["struct_ops"] },
   ext: {},
@@ -168,12 +181,4 @@ const SPECS: ReadonlyMap<string, ProgramTypeSpec> = new Map(
 /** A program type by its name, `xdp`, `sched_cls`, …; undefined where there is none. */
 export function programType(name: string): ProgramTypeSpec | undefined {
   return SPECS.get(name);
-}
-
-/**
- * What r0 has to be at a program's end; undefined: anything. Of lsm and struct_ops programs, and of tracing programs that are attached to
- * functions whose result they change, the target's BTF decides.
- */
-export function returnRange(type: ProgramTypeSpec, attachType: AttachTypeName | undefined): ReturnRange | undefined {
-  return (attachType === undefined ? undefined : type.returnsBy?.[attachType]) ?? type.returns;
 }
