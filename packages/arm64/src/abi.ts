@@ -13,6 +13,7 @@ export const abi: Abi<Reg> = {
   bpf: BPF,
   args: ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"],
   result: "x0",
+  returned: "x0",
   stackPointer: "sp",
   stackAlign: 16,
   returnAddress: { in: "register", register: "x30" },

@@ -11,6 +11,7 @@ export const ERRNO = {
   EEXIST: 17,
   EINVAL: 22,
   ERANGE: 34,
+  EOPNOTSUPP: 95,
   ENOTSUPP: 524,
 } as const;
 

@@ -15,6 +15,26 @@ export type { ProgArrayOwner } from "./maps/prog-array-owner.ts";
 // links.ts
 export type { ExtensionLink } from "./links.ts";
 
+// tracing/function.ts
+export type {
+  BodyCall,
+  CallOptions,
+  FunctionBody,
+  FunctionOptions,
+  FunctionResult,
+  FunctionRun,
+  TracedFunction,
+} from "./tracing/function.ts";
+
+// tracing/link.ts
+export type { TracingLink } from "./tracing/link.ts";
+
+// tracing/target.ts
+export type { AttachTarget, SubprogTarget } from "./tracing/target.ts";
+
+// tracing/tracer.ts
+export type { AttachOptions } from "./tracing/tracer.ts";
+
 // operation.ts
 export { type ArmedTrap, drain, type Mutex, type Operation, type Step } from "./operation.ts";
 
@@ -25,7 +45,7 @@ export type { Reader, ReaderKind } from "./rcu.ts";
 export type { Scheduled, ScheduleOptions } from "./scheduler/schedule.ts";
 
 // scheduler/cpu-lane.ts
-export type { EndedRun, Granularity, ScheduledRun } from "./scheduler/cpu-lane.ts";
+export type { EndedCall, EndedRun, Granularity, ScheduledCall, ScheduledRun } from "./scheduler/cpu-lane.ts";
 
 // scheduler/operation-lane.ts
 export type { Outcome } from "./scheduler/operation-lane.ts";

@@ -4,6 +4,7 @@ import {
   checkTailCallStack,
   type Engine,
   type Executable,
+  type FuncModel,
   type GuestCall,
   type HostCall,
   helperByName,
@@ -20,7 +21,7 @@ import { VirtualClock } from "./clock.ts";
 import type { Context, ContextInput } from "./context/context.ts";
 import { CONTEXTS } from "./context/registry.ts";
 import type { HelperSite } from "./helpers/helper.ts";
-import { type ExtensionLink, extend } from "./links.ts";
+import { type ExtensionLink, extending } from "./links.ts";
 import type { KernelMap, LiveMap } from "./maps/map.ts";
 import { ProgArrayMap } from "./maps/prog-array.ts";
 import { createLiveMap } from "./maps/registry.ts";
@@ -36,6 +37,10 @@ import { Ledger, type LedgerCounts } from "./text/ledger.ts";
 import { PokeTable } from "./text/poke-table.ts";
 import type { PokeProtocol } from "./text/protocols.ts";
 import { type LiveSite, TextSites } from "./text/sites.ts";
+import type { FunctionBody, FunctionOptions, TracedFunction } from "./tracing/function.ts";
+import type { TracingLink } from "./tracing/link.ts";
+import type { AttachTarget } from "./tracing/target.ts";
+import { type AttachOptions, Tracer } from "./tracing/tracer.ts";
 
 /** What a {@link Kernel} is made with. */
 export interface KernelOptions {
@@ -67,6 +72,8 @@ export interface KernelLoadOptions extends LoadOptions {
 const STACK_SIZE = 16 << 10;
 const PAGE = 64 << 10;
 const MAX_CPUS = 1024;
+/** Arguments that BPF calls have. */
+const BPF_ARGS = 5;
 /** Trace lines that are kept. */
 const MAX_TRACE = 10_000;
 
@@ -98,6 +105,7 @@ export class Kernel {
   readonly #ledger = new Ledger();
   /** Undefined where the engine has no machine code. */
   readonly #text: TextSites | undefined;
+  readonly #tracer: Tracer | undefined;
   readonly #stacks: readonly StackSpace[];
   readonly #random: readonly Random[];
   readonly #trace: string[] = [];
@@ -108,8 +116,8 @@ export class Kernel {
   readonly #functions: UserFunctions = { helpers: new Map(), kfuncs: new Map() };
   /** Per program type, what prepares contexts on each CPU. */
   readonly #contexts = new Map<string, ((input: ContextInput) => Context)[]>();
-  /** Per CPU, the context of the run that is going on. */
-  readonly #running: (Context | undefined)[] = [];
+  /** Per CPU, the run that is going on, and its context if it is one of a program. */
+  readonly #running: ({ readonly run: Reader; readonly context: Context | undefined } | undefined)[] = [];
 
   /** @throws {BpfError} `argument` when there are no CPUs or too many, or memory does not fit below 4 GiB */
   constructor({ engine, cpus = 1, seed = 0, memory = {}, pokeProtocol }: KernelOptions) {
@@ -120,7 +128,25 @@ export class Kernel {
     this.cpus = cpus;
     const stack = Math.max(1 << 20, Math.ceil((cpus * (STACK_SIZE + 128) + 128) / PAGE) * PAGE);
     this.memory = new Memory({ ...memory, sizes: { stack, ...memory.sizes } });
-    this.#text = engine.text && new TextSites(this.memory, engine.text, this.#ledger, pokeProtocol);
+    if (engine.text !== undefined) {
+      const { text } = engine;
+      this.#text = new TextSites(this.memory, text, this.#ledger, pokeProtocol);
+      this.#tracer = new Tracer({
+        kernel: this,
+        memory: this.memory,
+        text,
+        sites: this.#text,
+        rcu: this.#rcu,
+        cpus,
+        functions: {
+          stackOf: (cpu) => this.stackOf(cpu),
+          take: (cpu) => this.#take(cpu),
+          enter: (run) => this.#enter(run, undefined),
+          leave: (run) => this.#leave(run),
+        },
+        runOn: (cpu) => this.#running[cpu]?.run,
+      });
+    }
     this.#stacks = Array.from({ length: cpus }, (_, cpu) => {
       const { address } = this.memory.allocate("stack", STACK_SIZE, `stack of cpu ${cpu}`);
       return { low: address, high: address + BigInt(STACK_SIZE) };
@@ -230,18 +256,79 @@ export class Kernel {
   }
 
   /**
-   * Has an extension (a program of type `ext`, loaded with a `target`) replace a subprogram of its target, given by name or index. The
-   * link is recorded and keeps the target out of prog arrays; calls of the subprogram go on as before, since no code is redirected yet.
+   * Has an extension (a program of type `ext`, loaded with a `target`) replace a subprogram of its target, given by name or index: its entry becomes a
+   * jump to the extension. The target cannot be put into prog arrays meanwhile. On an engine without machine code the link only keeps these rules.
    *
-   * @throws {BpfError} `argument`: (EBUSY) where the target is in a prog array, with the cycle that would let it run forever, or the
-   * subprogram is replaced already
+   * @throws {BpfError} `argument`: (EBUSY) where the target is in a prog array, with the cycle that would let it run forever, the
+   * subprogram is replaced already, or programs are attached to it
    */
   extend(extension: LoadedProgram, subprog: string | number = 0): ExtensionLink {
-    const resident = residentOf(extension);
-    if (resident === undefined || extension.isReleased || resident.memory !== this.memory) {
-      throw new BpfError("argument", `extension '${extension.name}'`, { expected: "a live program of this kernel" });
+    return drain(this.extending(extension, subprog), (step) => this.#rcu.blocks(step));
+  }
+
+  /** {@link extend} step by step, for whoever runs something in between. */
+  *extending(extension: LoadedProgram, subprog: string | number = 0): Operation<ExtensionLink> {
+    const resident = this.#residentOf(extension, "extension");
+    const text = this.#text && { targets: this.#tracer!.targets, sites: this.#text };
+    return yield* extending({ text, blocks: (step) => this.#rcu.blocks(step) }, resident, subprog);
+  }
+
+  /**
+   * Makes a function of the host whose calls programs can be attached to: machine code with an entry that can be rewritten, and a body. Call it with
+   * `run`, from another body, or from programs, which find it as a kfunc of its name where all its arguments are in registers that BPF has.
+   *
+   * @param shape - what `parseFuncModel` reads, or what it gives: `"int (u64, struct{u64,u32})"`
+   * @throws {BpfError} `unsupported` on an engine without machine code, and for more than 12 words of arguments (ENOTSUPP); `argument` for a shape that
+   * does not parse; `limit` when guest memory is full
+   *
+   * @example
+   * ```ts
+   * const open = kernel.defineFunction("do_open", "int (u64, u32)", ({ words }) => words[0]! & 0xffn);
+   * using link = kernel.attach(program, open, { cookie: 7n });
+   * console.log(open.run([0x1234n, 0n]).value); // 52n, and the program has seen it
+   * ```
+   */
+  defineFunction(
+    name: string,
+    shape: string | FuncModel,
+    body: FunctionBody,
+    options: FunctionOptions = {},
+  ): TracedFunction {
+    const traced = this.#withText().define(name, shape, body, options);
+    const { slots } = traced.places;
+    if (slots.length <= BPF_ARGS) {
+      this.#functions.kfuncs.set(name, {
+        sleeps: options.sleeps === true,
+        run: function* ({ args }) {
+          return yield traced.call(...args.slice(0, slots.length));
+        },
+      });
     }
-    return extend(resident, subprog);
+    return traced;
+  }
+
+  /**
+   * Has a program of type `tracing` run with every call of a function: before it (`fentry`), behind it (`fexit`), both (`fsession`), or in place of it
+   * (`fmod_ret`). The program attached last runs first. A function has one trampoline, which is made anew when a program comes or goes; calls that are in
+   * the old one finish there.
+   *
+   * @throws {BpfError} `argument`: (EINVAL) for a program that is not of this kind, one that may sleep where the function may not, `fmod_ret` where the
+   * result may not be replaced; (EBUSY) where the program is attached already, an extension replaces the subprogram, or runs in progress would
+   * have to move on first. `limit` (E2BIG) for more than 38 programs, a session being two, or more than a page of code. `unsupported` on an
+   * engine without machine code
+   */
+  attach(program: LoadedProgram, to: AttachTarget, options: AttachOptions = {}): TracingLink {
+    return drain(this.attaching(program, to, options), (step) => this.#rcu.blocks(step));
+  }
+
+  /** {@link attach} step by step, for whoever runs something in between. */
+  *attaching(program: LoadedProgram, to: AttachTarget, options: AttachOptions = {}): Operation<TracingLink> {
+    return yield* this.#withText().attaching(this.#residentOf(program, "program"), to, options);
+  }
+
+  /** How often a program was not let in by a trampoline because it was running on that CPU already. */
+  missesOf(program: LoadedProgram): number {
+    return this.#tracer?.entered.missesOf(this.#residentOf(program, "program")) ?? 0;
   }
 
   /**
@@ -270,7 +357,7 @@ export class Kernel {
         cpus: this.cpus,
         text: this.engine.text,
         sites: this.#text,
-        runOn: (cpu) => this.#running[cpu],
+        runOn: (cpu) => this.#running[cpu]?.run,
       },
       options,
     );
@@ -303,7 +390,7 @@ export class Kernel {
 
   /** Supplies a kernel function by name, for programs loaded from now on. */
   defineKfunc(name: string, run: KernelFunction): void {
-    this.#functions.kfuncs.set(name, run);
+    this.#functions.kfuncs.set(name, { run, sleeps: false });
   }
 
   /** The stack of a CPU. */
@@ -371,7 +458,7 @@ export class Kernel {
 
   /** Nobody holds the program: no change of a prog array touches its code from here on, and when the last run ends its memory goes. */
   #retire(resident: Resident): void {
-    const { pokes, executable, verified } = resident;
+    const { pokes, executable, target } = resident;
     for (const map of pokes?.maps ?? []) map.untrack(pokes!);
     const free = (): void => {
       const { image, imageAddress } = executable;
@@ -379,7 +466,7 @@ export class Kernel {
       resident.free();
     };
     const afterRuns = (): void =>
-      this.#rcu.defer(free, readerKind(verified) === "rcu" ? ["rcu"] : ["rcu", "sleepable"]);
+      this.#rcu.defer(free, readerKind((target ?? resident).verified) === "rcu" ? ["rcu"] : ["rcu", "sleepable"]);
     if (pokes === undefined) afterRuns();
     else pokes.defer(afterRuns);
   }
@@ -402,7 +489,9 @@ export class Kernel {
       cpus: this.cpus,
       random: (cpu) => this.#random[cpu]!.next(),
       mapAt: (address) => this.#mapsByAddress.get(address),
-      contextOf: (cpu) => this.#running[cpu],
+      contextOf: (cpu) => this.#running[cpu]?.context,
+      runContextOf: (cpu) => this.#tracer?.entered.on(cpu)?.context,
+      seesResult: (cpu) => (this.#tracer?.entered.on(cpu)?.kind ?? "fentry") !== "fentry",
       print: (line) => {
         if (this.#trace.length === MAX_TRACE) this.#trace.shift();
         this.#trace.push(line);
@@ -411,11 +500,7 @@ export class Kernel {
   }
 
   #prepare(type: string, cpu: number, input: ContextInput): Context {
-    if (this.#running[cpu] !== undefined) {
-      throw new BpfError("argument", `cpu ${cpu} is running a program`, {
-        hint: "a run that was started has to end, or be disposed of",
-      });
-    }
+    this.#take(cpu);
     let kinds = this.#contexts.get(type);
     if (kinds === undefined) {
       kinds = [];
@@ -425,14 +510,38 @@ export class Kernel {
     return kinds[cpu](input);
   }
 
-  #enter(run: Reader, context: Context): void {
-    this.#running[run.cpu] = context;
+  /** @throws {BpfError} `argument` when there is no such CPU, or it is taken */
+  #take(cpu: number): void {
+    if (!Number.isInteger(cpu) || cpu < 0 || cpu >= this.cpus)
+      throw new BpfError("argument", `cpu ${cpu}`, { expected: `a cpu below ${this.cpus}` });
+    if (this.#running[cpu] === undefined) return;
+    throw new BpfError("argument", `cpu ${cpu} is running a program`, {
+      hint: "a run that was started has to end, or be disposed of",
+    });
+  }
+
+  #enter(run: Reader, context: Context | undefined): void {
+    this.#running[run.cpu] = { run, context };
     this.#rcu.enter(run);
   }
 
   #leave(run: Reader): void {
     this.#running[run.cpu] = undefined;
+    this.#tracer?.entered.clear(run.cpu);
     this.#rcu.leave(run);
+  }
+
+  #withText(): Tracer {
+    if (this.#tracer !== undefined) return this.#tracer;
+    throw new BpfError("unsupported", `functions that can be traced on engine ${this.engine.name}`, {
+      expected: "an engine with machine code, as `jit(backend)`",
+    });
+  }
+
+  #residentOf(program: LoadedProgram, what: string): Resident {
+    const resident = residentOf(program);
+    if (resident !== undefined && !program.isReleased && resident.memory === this.memory) return resident;
+    throw new BpfError("argument", `${what} '${program.name}'`, { expected: "a live program of this kernel" });
   }
 }
 

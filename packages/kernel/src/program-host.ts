@@ -24,6 +24,7 @@ import { CONTEXTS } from "./context/registry.ts";
 import type { HelperSite } from "./helpers/helper.ts";
 import { helperRow } from "./helpers/registry.ts";
 import { packetLoad } from "./helpers/skb.ts";
+import { type OwnKfunc, TRACING_KFUNCS } from "./helpers/tracing.ts";
 import type { Kernel, KernelFunction } from "./kernel.ts";
 import { ArrayMap } from "./maps/array.ts";
 import type { LiveMap } from "./maps/map.ts";
@@ -34,7 +35,13 @@ const [MAP_FD_VALUE, MAP_IDX_VALUE] = [2, 6];
 /** What users supplied: helpers by number, kfuncs by name. */
 export interface UserFunctions {
   readonly helpers: Map<number, KernelFunction>;
-  readonly kfuncs: Map<string, KernelFunction>;
+  readonly kfuncs: Map<string, UserKfunc>;
+}
+
+/** A kfunc, and whether it may sleep. */
+export interface UserKfunc {
+  readonly run: KernelFunction;
+  readonly sleeps: boolean;
 }
 
 /** @throws {BpfError} for what this program will not find when it runs, at the instruction that asks for it */
@@ -52,8 +59,9 @@ export function checkProgram(verified: VerifiedProgram, functions: UserFunctions
     if ((structure.marks[at]! & Mark.START) === 0) continue;
     const kind = kindAt(program, at);
     if (kind === "callHelper") checkHelper(program, insns.imm(at), functions, at);
-    else if (kind === "callKfunc") kfuncOf(program, insns.imm(at), functions, at);
-    else if (kind === "loadImm64" && !passes.includes(inlineArrayLookup.name)) checkValueLoad(program, at);
+    else if (kind === "callKfunc") {
+      if (ownKfunc(program, insns.imm(at), functions) === undefined) kfuncOf(program, insns.imm(at), functions, at);
+    } else if (kind === "loadImm64" && !passes.includes(inlineArrayLookup.name)) checkValueLoad(program, at);
     else if (kind === "packetLoad" && !context.packetLoads) {
       throw new BpfError(
         "unsupported",
@@ -129,11 +137,22 @@ function checkHelper(program: Program, id: number, { helpers }: UserFunctions, i
   }
 }
 
+/** A kfunc that this package has itself; one that the user supplies goes before it. */
+function ownKfunc({ type, kfuncs }: Program, index: number, functions: UserFunctions): OwnKfunc | undefined {
+  const name = kfuncs[index] ?? "";
+  return type !== "tracing" || functions.kfuncs.has(name) ? undefined : TRACING_KFUNCS[name];
+}
+
 function kfuncOf(program: Program, index: number, { kfuncs }: UserFunctions, insn?: number): KernelFunction {
   const name = program.kfuncs[index];
-  const run = name === undefined ? undefined : kfuncs.get(name);
-  if (run !== undefined) return run;
+  const kfunc = name === undefined ? undefined : kfuncs.get(name);
   const where = insn === undefined ? "" : ` at instruction ${insn}`;
+  if (kfunc?.sleeps === true && program.sleepable !== true) {
+    throw new BpfError("argument", `kfunc '${name}'${where} of '${program.name}' (EINVAL): it may sleep`, {
+      expected: "a program that may sleep",
+    });
+  }
+  if (kfunc !== undefined) return kfunc.run;
   throw new BpfError(
     "unknown-symbol",
     `kfunc ${name === undefined ? index : `'${name}'`}${where} of '${program.name}'`,
@@ -177,7 +196,11 @@ export class ProgramHost implements Host {
 
   function(symbol: HostSymbol): HostFunction {
     const kernel = this.#kernel;
-    if (symbol.kind === "kfunc") return userFunction(kernel, kfuncOf(this.#program, symbol.index, this.#functions));
+    if (symbol.kind === "kfunc") {
+      const own = ownKfunc(this.#program, symbol.index, this.#functions);
+      if (own !== undefined) return (call) => own(this.#site, call);
+      return userFunction(kernel, kfuncOf(this.#program, symbol.index, this.#functions));
+    }
     if (symbol.kind === "packet-load") return packetLoad(this.#site, symbol.size);
     if (symbol.kind !== "helper") throw new BpfError("unknown-symbol", `${symbol.kind} of '${this.#program.name}'`);
     const own = this.#functions.helpers.get(symbol.id);

@@ -4,27 +4,23 @@ import type { Step } from "./operation.ts";
 
 /**
  * Whom a wait is for. `rcu`: runs of programs that may not sleep. `sleepable`: runs of those that may, which an ordinary grace period does not
- * cover. `tasks`: every CPU that is in code that can be rewritten or given back, whatever it runs; a CPU between two runs is not.
+ * cover. `tasks`: every CPU that is in code that can be rewritten or given back, whatever it runs; a CPU between two runs is not, nor is one in
+ * a function that sleeps.
  */
 export type ReaderKind = "rcu" | "sleepable" | "tasks";
 
 /** A run in progress, as those see it who wait for it. */
 export interface Reader {
-  /** Whether its program may sleep. */
-  readonly kind: "rcu" | "sleepable";
+  /** Whether its program may sleep; `task` is a call of a function of the host, which only waits for tasks look at. */
+  readonly kind: "rcu" | "sleepable" | "task";
+  /** A program that runs within another run of its CPU: waits for tasks look at that one. */
+  readonly isNested?: boolean;
   readonly cpu: number;
   /** Name of the program that was started. */
   readonly name: string;
   /** Address of its next instruction, where it is machine code. */
   readonly pc: bigint | undefined;
 }
-
-/** Kinds of {@link Reader} that belong to a kind of wait. */
-const COVERED: Readonly<Record<ReaderKind, readonly Reader["kind"][]>> = {
-  rcu: ["rcu"],
-  sleepable: ["sleepable"],
-  tasks: ["rcu", "sleepable"],
-};
 
 /** What is to be done when a grace period has ended: readers that began before `until` are gone. */
 interface Deferred {
@@ -34,27 +30,33 @@ interface Deferred {
 
 /** Knows the runs in progress, and holds back what they may still look at. */
 export class Rcu {
-  /** By kind, when each reader began; oldest first. */
-  readonly #active: Readonly<Record<Reader["kind"], Map<Reader, number>>> = { rcu: new Map(), sleepable: new Map() };
+  /** Where functions sleep: a run whose next instruction is there is in no code that can be rewritten. */
+  readonly sleepingAt: Set<bigint> = new Set();
+  /** By whom waits are for, when each reader began; oldest first. */
+  readonly #active: Readonly<Record<ReaderKind, Map<Reader, number>>> = {
+    rcu: new Map(),
+    sleepable: new Map(),
+    tasks: new Map(),
+  };
   /** By the kinds that are waited for, oldest first. */
   readonly #deferred = new Map<string, { readonly kinds: readonly ReaderKind[]; due: Deferred[] }>();
   #time = 0;
 
   /** Runs in progress. */
   get readers(): number {
-    return this.#active.rcu.size + this.#active.sleepable.size;
+    return this.#active.tasks.size;
   }
 
   /** Runs in progress of some kinds that began before a {@link moment}; all of them unless told. */
   holders(kinds: readonly ReaderKind[], before: number = this.#time + 1): Reader[] {
-    const holders: Reader[] = [];
-    for (const kind of coveredBy(kinds)) {
+    const holders = new Set<Reader>();
+    for (const kind of kinds) {
       for (const [reader, begun] of this.#active[kind]) {
         if (begun >= before) break;
-        holders.push(reader);
+        if (kind !== "tasks" || !this.#isAsleep(reader)) holders.add(reader);
       }
     }
-    return holders;
+    return [...holders];
   }
 
   /** What tells runs that have begun by now from later ones. */
@@ -64,8 +66,7 @@ export class Rcu {
 
   /** Runs in progress whose next instruction lies from `from` to below `to`. O(runs) */
   within(from: bigint, to: bigint): Reader[] {
-    const { rcu, sleepable } = this.#active;
-    return [...rcu.keys(), ...sleepable.keys()].filter(({ pc }) => pc !== undefined && pc >= from && pc < to);
+    return [...this.#active.tasks.keys()].filter(({ pc }) => pc !== undefined && pc >= from && pc < to);
   }
 
   /** Why a step cannot be made at once, with what runs and is held now. */
@@ -85,11 +86,25 @@ export class Rcu {
   }
 
   enter(reader: Reader): void {
-    this.#active[reader.kind].set(reader, ++this.#time);
+    const now = ++this.#time;
+    if (reader.kind !== "task") this.#active[reader.kind].set(reader, now);
+    if (reader.isNested !== true) this.#active.tasks.set(reader, now);
   }
 
   leave(reader: Reader): void {
-    this.#active[reader.kind].delete(reader);
+    if (reader.kind !== "task") this.#active[reader.kind].delete(reader);
+    this.#active.tasks.delete(reader);
+    this.#giveBack();
+  }
+
+  /** It has slept, and to waits for tasks it is as if it began now. */
+  woke(reader: Reader): void {
+    if (!this.#active.tasks.delete(reader)) return;
+    this.#active.tasks.set(reader, ++this.#time);
+    this.#giveBack();
+  }
+
+  #giveBack(): void {
     for (const queue of this.#deferred.values()) {
       if (queue.due.length === 0) continue;
       const oldest = this.#oldest(queue.kinds);
@@ -123,26 +138,28 @@ export class Rcu {
   /** When the oldest run of some kinds began. */
   #oldest(kinds: readonly ReaderKind[]): number {
     let oldest = Number.POSITIVE_INFINITY;
-    for (const kind of coveredBy(kinds)) {
-      for (const begun of this.#active[kind].values()) {
+    for (const kind of kinds) {
+      for (const [reader, begun] of this.#active[kind]) {
+        if (kind === "tasks" && this.#isAsleep(reader)) continue;
         oldest = Math.min(oldest, begun);
         break;
       }
     }
     return oldest;
   }
-}
 
-function coveredBy(kinds: readonly ReaderKind[]): Set<Reader["kind"]> {
-  return new Set(kinds.flatMap((kind) => COVERED[kind]));
+  #isAsleep({ pc }: Reader): boolean {
+    return pc !== undefined && this.sleepingAt.has(pc);
+  }
 }
 
 /** A run in words. */
 export function describeReader({ name, cpu, kind }: Reader): string {
+  if (kind === "task") return `a call of ${name} on cpu ${cpu}`;
   return `a ${kind === "rcu" ? "" : "sleepable "}run of '${name}' on cpu ${cpu}`;
 }
 
 /** What runs of a program are to those who wait. */
-export function readerKind({ program }: VerifiedProgram): Reader["kind"] {
+export function readerKind({ program }: VerifiedProgram): "rcu" | "sleepable" {
   return program.sleepable === true ? "sleepable" : "rcu";
 }

@@ -13,6 +13,7 @@ export const abi: Abi<Reg> = {
   bpf: BPF,
   args: ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7"],
   result: "a0",
+  returned: "a5",
   stackPointer: "sp",
   stackAlign: 16,
   returnAddress: { in: "register", register: "ra" },

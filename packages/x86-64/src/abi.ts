@@ -10,6 +10,7 @@ export const abi: Abi<Reg> = {
   bpf: BPF,
   args: ["rdi", "rsi", "rdx", "rcx", "r8", "r9"],
   result: "rax",
+  returned: "rax",
   stackPointer: "rsp",
   stackAlign: 16,
   returnAddress: { in: "stack" },

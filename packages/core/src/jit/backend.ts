@@ -6,7 +6,7 @@ import type { Trap } from "../machine/stop.ts";
 import type { VerifiedProgram } from "../program.ts";
 import type { ArgPlaces } from "../trampoline/args.ts";
 import type { FuncModel } from "../trampoline/func-model.ts";
-import type { TrampolineSpec } from "../trampoline/plan.ts";
+import type { TrampolinePlan, TrampolineSpec } from "../trampoline/plan.ts";
 import type { Image } from "./image.ts";
 import type { PokePlan, SiteState, TextSite } from "./poke.ts";
 import type { TailCallSchemeName } from "./tail-call-schemes.ts";
@@ -43,6 +43,8 @@ export interface Abi<R extends string = string> {
   /** Arguments and result of a call to or from the host, and of functions; BPF has the first five. */
   readonly args: readonly R[];
   readonly result: R;
+  /** Where a program that has returned left r0, all 64 bits of it: what the host's calls see as the result may be narrower. */
+  readonly returned: R;
   readonly stackPointer: R;
   /** Bytes the stack pointer is a multiple of before a call. */
   readonly stackAlign: number;
@@ -195,6 +197,8 @@ export interface Backend<R extends string = string> {
   classifyArgs(model: FuncModel): ArgPlaces;
   /** Whether two functions can share trampolines: equal places of their arguments. */
   funcModelEqual(one: FuncModel, other: FuncModel): boolean;
+  /** What a trampoline does, in order. @throws {BpfError} as {@link emitTrampoline}, but for the size of the code */
+  planTrampoline(spec: TrampolineSpec): TrampolinePlan;
   /**
    * The code that runs the linked programs around a function. Pure; equal specifications give equal bytes.
    *

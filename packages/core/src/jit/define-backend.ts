@@ -260,10 +260,13 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
 
   const classifyArgs = (model: FuncModel): ArgPlaces => placeArgs(model, trampoline.rules);
 
+  const planned = (spec: TrampolineSpec): TrampolinePlan =>
+    planTrampoline(spec, classifyArgs(spec.model), trampoline.traits.jumps);
+
   function emitTrampoline(spec: TrampolineSpec, options: CompileOptions = {}): Image {
     const layout = settingsOf("layout", capabilities.layout, options.layout);
     const features = settingsOf("features", capabilities.features, options.features);
-    const plan = planTrampoline(spec, classifyArgs(spec.model), trampoline.traits.jumps);
+    const plan = planned(spec);
     const context: TrampolineContext = { plan, layout, features, scheme: schemeOf(capabilities, layout) };
     const image = imageOf("trampoline", context, trampoline.frame(context), () => trampoline.emit(a, context));
     if (image.code.length > MAX_TRAMPOLINE) {
@@ -319,6 +322,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     createCpu,
     classifyArgs,
     funcModelEqual: (one, other) => samePlaces(classifyArgs(one), classifyArgs(other)),
+    planTrampoline: planned,
     emitTrampoline,
     emitFunction,
   };

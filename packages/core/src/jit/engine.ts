@@ -49,7 +49,7 @@ const GARBAGE: BigUint64Array = garbage(61);
  */
 export function jit<R extends string>(backend: Backend<R>, options: CompileOptions & CpuOptions = {}): Engine {
   const setting: Setting<R> = { backend, options, placed: new Placed(), idle: new WeakMap() };
-  const { arch, poke, capabilities, disassemble, classifyArgs, funcModelEqual } = backend;
+  const { arch, poke, capabilities, disassemble, classifyArgs, funcModelEqual, planTrampoline } = backend;
   return {
     name: arch,
     text: {
@@ -59,6 +59,7 @@ export function jit<R extends string>(backend: Backend<R>, options: CompileOptio
       disassemble,
       classifyArgs,
       funcModelEqual,
+      planTrampoline,
       emitTrampoline: (spec) => backend.emitTrampoline(spec, options),
       emitFunction: () => backend.emitFunction(options),
       place: (image, name, host) => new Code(setting, image, name, host, noSubprog),
@@ -98,6 +99,8 @@ class Code<R extends string> implements PlacedCode {
   /** The address that host functions and the code return to; entry points of host functions lie behind it. */
   readonly returnAddress: bigint;
   readonly functions: readonly HostFunction[];
+  /** By the key of a symbol, the index of its function. */
+  readonly #indices = new Map<string, number>();
   readonly #setting: Setting<R>;
   readonly #text: Allocation;
   readonly #entries: Allocation;
@@ -118,7 +121,7 @@ class Code<R extends string> implements PlacedCode {
     this.memory = memory;
 
     const functions: HostFunction[] = [];
-    const indices = new Map<string, number>();
+    const indices = this.#indices;
     const addresses: bigint[] = [];
     for (const { symbol } of image.relocations) {
       if (!isFunction(symbol)) addresses.push(symbol.kind === "subprog" ? 0n : host.address(symbol));
@@ -161,6 +164,11 @@ class Code<R extends string> implements PlacedCode {
   /** The program that it is the code of. */
   get program(): Loaded<R> | undefined {
     return undefined;
+  }
+
+  hostAddress(symbol: SymbolRef): bigint | undefined {
+    const index = this.#indices.get(keyOf(symbol));
+    return index === undefined ? undefined : this.returnAddress + BigInt(ENTRY * (index + 1));
   }
 
   /** Where the code of a callback lies, whose address may be another engine's. */
@@ -458,9 +466,8 @@ class Run<R extends string> implements Execution, MachineRun {
     const { returnAddress } = this.#started;
     if (address === returnAddress) {
       const waiting = this.#pending.at(-1);
-      // r0 as a program left it: what the host's calls see may be narrower.
-      const { result, bpf } = this.#abi;
-      const value = this.#cpu.get((waiting ?? { isFunction: this.#isFunction }).isFunction ? result : bpf[0]!);
+      const { result, returned } = this.#abi;
+      const value = this.#cpu.get((waiting?.isFunction ?? this.#isFunction) ? result : returned);
       if (waiting === undefined) this.#finish({ kind: "returned", value });
       else this.#trapping(waiting.returnAddress - 1n, () => this.#advance(waiting, waiting.generator.next(value)));
       return;

@@ -175,6 +175,8 @@ export interface FunctionExecution extends Pick<Execution, "run" | "executed" | 
 export interface PlacedCode {
   readonly image: Image;
   readonly address: bigint;
+  /** The address that it calls for a function of the host; undefined where it does not. */
+  hostAddress(symbol: Symbol): bigint | undefined;
   /** Calls it. What it returns is the `value` of its stop, all 64 bits of the register. @throws {BpfError} `argument` for another number of words than places */
   start(call: FunctionCall): FunctionExecution;
   /** Gives its memory back. */
@@ -183,7 +185,10 @@ export interface PlacedCode {
 
 /** What can be done with machine code besides running programs, in the engine's layout. */
 export interface TextEngine
-  extends Pick<Backend, "arch" | "poke" | "capabilities" | "disassemble" | "classifyArgs" | "funcModelEqual"> {
+  extends Pick<
+    Backend,
+    "arch" | "poke" | "capabilities" | "disassemble" | "classifyArgs" | "funcModelEqual" | "planTrampoline"
+  > {
   /** @throws {BpfError} as `Backend.emitTrampoline` */
   emitTrampoline(spec: TrampolineSpec): Image;
   /** As `Backend.emitFunction`. */

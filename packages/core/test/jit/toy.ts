@@ -118,6 +118,7 @@ export function toyParts(link: Link): BackendParts<ToyReg, ToyAssembler> {
       bpf: NAMES.slice(0, 11),
       args: ["t1", "t2", "t3", "t4", "t5"],
       result: "t1",
+      returned: "t0",
       stackPointer: "sp",
       stackAlign: 16,
       returnAddress: link === "stack" ? { in: "stack" } : { in: "register", register: "lr" },

@@ -13,6 +13,9 @@ export interface HelperSite {
   mapAt(address: bigint): LiveMap | undefined;
   /** The context of the run that is going on on a CPU. */
   contextOf(cpu: number): Context | undefined;
+  /** Of the innermost program that a trampoline has entered on a CPU: its run context, and whether it sees what the function returned. */
+  runContextOf(cpu: number): bigint | undefined;
+  seesResult(cpu: number): boolean;
   print(line: string): void;
 }
 

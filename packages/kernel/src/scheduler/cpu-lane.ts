@@ -2,6 +2,7 @@
 import type { MachineRun, Memory, Stop } from "@bpfkit/core";
 import type { ArmedTrap } from "../operation.ts";
 import type { LoadedProgram, ProgramRun, RunResult, StepOptions } from "../program.ts";
+import type { FunctionResult, FunctionRun, TracedFunction } from "../tracing/function.ts";
 import type { Move } from "./choices.ts";
 import type { Fetchable, Fetches } from "./fetches.ts";
 
@@ -16,6 +17,19 @@ export interface ScheduledRun extends Omit<StepOptions, "frameAddress"> {
   readonly budget?: number;
 }
 
+/** Calls of a function on one CPU, one after the other. */
+export interface ScheduledCall {
+  readonly function: TracedFunction;
+  /** The words of its arguments. */
+  readonly words: readonly bigint[];
+  /** The CPU; the position in the list, behind all runs of programs, unless told. */
+  readonly cpu?: number;
+  /** How many; 1 unless told. */
+  readonly times?: number;
+  /** Most instructions of one of them; 100,000 unless told. */
+  readonly budget?: number;
+}
+
 /** A run that has ended, or been ended. `from` and `to` count moves of the schedule: it began with one and ended with the other. */
 export interface EndedRun {
   readonly cpu: number;
@@ -23,6 +37,32 @@ export interface EndedRun {
   readonly result: RunResult;
   readonly from: number;
   readonly to: number;
+}
+
+/** A call that has ended, or been ended; as {@link EndedRun}. */
+export interface EndedCall {
+  readonly cpu: number;
+  readonly run: FunctionRun;
+  readonly result: FunctionResult;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What a CPU does again and again. */
+export interface LaneWork<Run> {
+  readonly start: (cpu: number) => Run;
+  readonly times: number | undefined;
+  readonly budget: number | undefined;
+}
+
+/** A run as its CPU drives it. */
+export interface LaneRun<Result> {
+  readonly machine: MachineRun | undefined;
+  readonly pc: bigint | undefined;
+  readonly executed: number;
+  readonly result: Result;
+  run(budget: number): Stop;
+  [Symbol.dispose](): void;
 }
 
 /** Instructions between two looks at others: a number, or `site`: as many as there are to the next patch site or call of the host. */
@@ -50,23 +90,29 @@ export interface LaneMove extends Move {
   readonly make: () => void;
 }
 
-export class CpuLane {
+export class CpuLane<Run extends LaneRun<unknown> = LaneRun<unknown>> {
   readonly cpu: number;
   readonly name: string;
-  readonly ended: EndedRun[] = [];
+  readonly ended: {
+    readonly cpu: number;
+    readonly run: Run;
+    readonly result: Run["result"];
+    readonly from: number;
+    readonly to: number;
+  }[] = [];
   readonly #site: LaneSite;
-  readonly #scheduled: ScheduledRun;
+  readonly #work: LaneWork<Run>;
   #left: number;
-  #run: ProgramRun | undefined;
+  #run: Run | undefined;
   #from = 0;
   #now = 0;
 
-  constructor(site: LaneSite, scheduled: ScheduledRun, cpu: number) {
+  constructor(site: LaneSite, work: LaneWork<Run>, cpu: number) {
     this.#site = site;
-    this.#scheduled = scheduled;
+    this.#work = work;
     this.cpu = cpu;
     this.name = `cpu ${cpu}`;
-    this.#left = scheduled.times ?? 1;
+    this.#left = work.times ?? 1;
   }
 
   get isDone(): boolean {
@@ -74,7 +120,7 @@ export class CpuLane {
   }
 
   /** The run in progress. */
-  get run(): ProgramRun | undefined {
+  get run(): Run | undefined {
     return this.#run;
   }
 
@@ -103,10 +149,9 @@ export class CpuLane {
   }
 
   #begin(): void {
-    const { program, cpu: _, times: __, budget: ___, ...options } = this.#scheduled;
     this.#left--;
     this.#from = this.#now;
-    this.#run = program.start({ ...options, cpu: this.cpu });
+    this.#run = this.#work.start(this.cpu);
   }
 
   /** Whether a CPU at `pc` can fetch something else than what is there, or a breakpoint that is somebody's. */
@@ -137,7 +182,7 @@ export class CpuLane {
   #note(stop: Stop | undefined): void {
     const run = this.#run!;
     const isOver = stop !== undefined && stop.kind !== "budget";
-    if (!isOver && run.executed < (this.#scheduled.budget ?? BUDGET)) return;
+    if (!isOver && run.executed < (this.#work.budget ?? BUDGET)) return;
     if (isOver) run.run(0);
     run[Symbol.dispose]();
     this.ended.push({ cpu: this.cpu, run, result: run.result, from: this.#from, to: this.#now });

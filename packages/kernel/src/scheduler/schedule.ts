@@ -1,15 +1,19 @@
 // Runs and operations of one kernel at the same time, interleaved step by step as somebody chooses.
 import { BpfError, type Memory } from "@bpfkit/core";
 import type { ArmedTrap, Mutex, Operation } from "../operation.ts";
+import type { ProgramRun } from "../program.ts";
 import type { Rcu } from "../rcu.ts";
 import type { TextSites } from "../text/sites.ts";
+import type { FunctionRun } from "../tracing/function.ts";
 import { type ChoiceSource, Choices, type Move } from "./choices.ts";
 import {
   CpuLane,
+  type EndedCall,
   type EndedRun,
   type Granularity,
   type LaneMove,
   type LaneSite,
+  type ScheduledCall,
   type ScheduledRun,
 } from "./cpu-lane.ts";
 import { Fetches, type FetchText } from "./fetches.ts";
@@ -19,6 +23,8 @@ import { OperationLane, type Outcome } from "./operation-lane.ts";
 export interface ScheduleOptions {
   /** What CPUs run. */
   readonly runs?: readonly ScheduledRun[];
+  /** What other CPUs run: calls of functions. */
+  readonly calls?: readonly ScheduledCall[];
   /** What the kernel does meanwhile, by name. An operation that is several goes on with `yield*`. */
   readonly operations?: Readonly<Record<string, Operation<unknown>>>;
   /** By operation, the index of the step that fails; lock and unlock count as steps. */
@@ -40,6 +46,7 @@ export interface Scheduled {
   readonly moves: number;
   /** Runs in the order in which they ended. */
   readonly runs: readonly EndedRun[];
+  readonly calls: readonly EndedCall[];
   readonly operations: Readonly<Record<string, Outcome>>;
   /**
    * Undefined when all came to an end. Else nothing could move, or the limit was reached: who waits for what, and who holds it. Runs were ended where
@@ -74,6 +81,8 @@ export function schedule(site: ScheduleSite, options: ScheduleOptions): Schedule
 
 class Schedule {
   readonly #lanes: readonly (CpuLane | OperationLane)[];
+  readonly #runs: readonly CpuLane<ProgramRun>[];
+  readonly #calls: readonly CpuLane<FunctionRun>[];
   readonly #cpus: readonly CpuLane[];
   readonly #operations: readonly OperationLane[];
   readonly #choices: Choices;
@@ -83,7 +92,7 @@ class Schedule {
   #moves = 0;
 
   constructor({ memory, rcu, cpus, text, sites, runOn }: ScheduleSite, options: ScheduleOptions) {
-    const { runs = [], operations = {}, failing = {}, choose = { seed: 0 }, granularity = 1 } = options;
+    const { runs = [], calls = [], operations = {}, failing = {}, choose = { seed: 0 }, granularity = 1 } = options;
     if (granularity !== "site" && (!Number.isInteger(granularity) || granularity < 1))
       throw new BpfError("argument", `granularity ${granularity}`, { expected: "1 or more, or 'site'" });
     const fetches = text && new Fetches(memory, text);
@@ -93,12 +102,19 @@ class Schedule {
     this.#options = options;
     this.#sites = sites;
     this.#choices = new Choices(choose);
-    this.#cpus = runs.map((run, index) => {
-      const { cpu = index } = run;
-      if (!Number.isInteger(cpu) || cpu < 0 || cpu >= cpus)
-        throw new BpfError("argument", `cpu ${cpu}`, { expected: `a cpu below ${cpus}` });
-      return new CpuLane(lanes, run, cpu);
+    const checked = (cpu: number): number => {
+      if (Number.isInteger(cpu) && cpu >= 0 && cpu < cpus) return cpu;
+      throw new BpfError("argument", `cpu ${cpu}`, { expected: `a cpu below ${cpus}` });
+    };
+    this.#runs = runs.map(({ program, cpu: place, times, budget, ...options }, index) => {
+      const start = (cpu: number): ProgramRun => program.start({ ...options, cpu });
+      return new CpuLane(lanes, { start, times, budget }, checked(place ?? index));
     });
+    this.#calls = calls.map(({ function: called, words, cpu: place, times, budget }, index) => {
+      const start = (cpu: number): FunctionRun => called.start(words, { cpu });
+      return new CpuLane(lanes, { start, times, budget }, checked(place ?? runs.length + index));
+    });
+    this.#cpus = [...this.#runs, ...this.#calls];
     this.#operations = Object.entries(operations).map(
       ([name, operation]) => new OperationLane(shared, name, operation, failing[name]),
     );
@@ -129,9 +145,10 @@ class Schedule {
       });
       for (const operation of this.#operations) operation.abandon(error, this.#moves);
     }
-    const runs = this.#cpus.flatMap(({ ended }) => ended).sort((a, b) => a.to - b.to);
+    const runs = this.#runs.flatMap(({ ended }) => ended).sort((a, b) => a.to - b.to);
+    const calls = this.#calls.flatMap(({ ended }) => ended).sort((a, b) => a.to - b.to);
     const operations = Object.fromEntries(this.#operations.map(({ name, outcome }) => [name, outcome!]));
-    return { schedule: this.#choices.recorded, moves: this.#moves, runs, operations, stuck };
+    return { schedule: this.#choices.recorded, moves: this.#moves, runs, calls, operations, stuck };
   }
 
   #report(why: string): string {

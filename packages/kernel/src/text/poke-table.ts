@@ -2,7 +2,7 @@
 import { BpfError, type Image, invariant, type SiteState } from "@bpfkit/core";
 import type { ProgArrayMap } from "../maps/prog-array.ts";
 import { type Operation, surely } from "../operation.ts";
-import type { Reader, ReaderKind } from "../rcu.ts";
+import type { ReaderKind } from "../rcu.ts";
 import { type LiveSite, sameState, type TextSites } from "./sites.ts";
 
 /** A direct tail call. */
@@ -14,7 +14,7 @@ export interface LivePoke {
   readonly table: PokeTable;
   readonly text: TextSites;
   /** Who can be in its code. */
-  readonly readers: Reader["kind"];
+  readonly readers: "rcu" | "sleepable";
   readonly bypass: LiveSite;
   readonly target: LiveSite;
   /** Whether changes of the slot change the sites. Set once they show what the slot held when the load ended. */
@@ -33,7 +33,7 @@ export class PokeTable {
     text: TextSites,
     image: Image,
     base: bigint,
-    readers: Reader["kind"],
+    readers: "rcu" | "sleepable",
     mapAt: (index: number) => ProgArrayMap,
   ) {
     const site = (offset: number): LiveSite => {

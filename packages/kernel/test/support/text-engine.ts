@@ -70,6 +70,7 @@ const TEXT: TextEngine = {
   disassemble: () => [],
   classifyArgs: refuse,
   funcModelEqual: refuse,
+  planTrampoline: refuse,
   emitTrampoline: refuse,
   emitFunction: refuse,
   place: refuse,

@@ -1,0 +1,177 @@
+// What programs can be attached to: a function of the host, or a subprogram of a loaded program, with its entry site and what is attached.
+import { type ArgPlaces, BpfError, type FuncModel, invariant, parseFuncModel, type TextEngine } from "@bpfkit/core";
+import { Mutex, type Operation, surely } from "../operation.ts";
+import type { LoadedProgram } from "../program.ts";
+import { type Resident, residentOf } from "../resident.ts";
+import type { LiveSite, TextSites } from "../text/sites.ts";
+import { TracedFunction } from "./function.ts";
+import type { TrampolineImage } from "./image.ts";
+import type { AttachedLink } from "./link.ts";
+
+/** A subprogram of a loaded program. */
+export interface SubprogTarget {
+  readonly program: LoadedProgram;
+  /** By name or index; the program itself unless told. */
+  readonly subprog?: string | number;
+  /** What is known of its arguments; five words unless told, as in the kernel for programs without BTF of their arguments. */
+  readonly model?: string | FuncModel;
+}
+
+/** What programs can be attached to. */
+export type AttachTarget = TracedFunction | SubprogTarget;
+
+/** All that a BPF program can have. */
+const FIVE_WORDS = "u64 (u64, u64, u64, u64, u64)";
+
+/** A function as trampolines see it. There is one for each function or subprogram. */
+export class Target {
+  readonly name: string;
+  readonly model: FuncModel;
+  readonly places: ArgPlaces;
+  readonly address: bigint;
+  readonly site: LiveSite;
+  /** Undefined for a program's. */
+  readonly function: TracedFunction | undefined;
+  /** The program that it is a part of, and of which part. */
+  readonly program: Resident | undefined;
+  readonly subprog: number;
+  readonly mutex: Mutex;
+  /** In the order in which they were attached. */
+  links: readonly AttachedLink[] = [];
+  image: TrampolineImage | undefined;
+  /** Name of the program that stands in for it. */
+  extension: string | undefined;
+
+  constructor(
+    name: string,
+    model: FuncModel,
+    places: ArgPlaces,
+    address: bigint,
+    site: LiveSite,
+    part: TracedFunction | { readonly program: Resident; readonly subprog: number },
+  ) {
+    this.name = name;
+    this.model = model;
+    this.places = places;
+    this.address = address;
+    this.site = site;
+    const isFunction = part instanceof TracedFunction;
+    this.function = isFunction ? part : undefined;
+    this.program = isFunction ? undefined : part.program;
+    this.subprog = isFunction ? 0 : part.subprog;
+    this.mutex = new Mutex(`the trampoline of ${name}`);
+  }
+
+  /** Where it goes on behind its entry site. */
+  get original(): bigint {
+    return this.site.address + BigInt(this.site.size);
+  }
+
+  /** Whether a tail call can be reached from it. */
+  get tailCalls(): boolean {
+    return this.program !== undefined && this.program.verified.structure.subprogs[this.subprog]!.tailCallReachable;
+  }
+}
+
+/** Every target that somebody has asked for. */
+export class Targets {
+  readonly #text: TextEngine;
+  readonly #sites: TextSites;
+  readonly #byFunction = new Map<TracedFunction, Target>();
+  readonly #bySubprog = new WeakMap<Resident, Map<number, Target>>();
+
+  constructor(text: TextEngine, sites: TextSites) {
+    this.#text = text;
+    this.#sites = sites;
+  }
+
+  /**
+   * @param isOurs - whether a program's handle is one of the kernel's, and live
+   * @throws {BpfError} `argument` for a program or subprogram that is not there, a function of another kernel, and a model that does not fit
+   */
+  of(what: AttachTarget, isOurs: (resident: Resident) => boolean): Target {
+    if (what instanceof TracedFunction) {
+      const found = this.#byFunction.get(what);
+      if (found === undefined) throw new BpfError("argument", `function ${what.name} of another kernel (EINVAL)`);
+      return found;
+    }
+    const resident = residentOf(what.program);
+    if (resident === undefined || what.program.isReleased || !isOurs(resident)) {
+      throw new BpfError("argument", `program '${what.program.name}' to attach to (EINVAL)`, {
+        expected: "a live program of this kernel",
+      });
+    }
+    const { subprogs } = resident.verified.structure;
+    const { subprog = 0 } = what;
+    const index = typeof subprog === "number" ? subprog : subprogs.findIndex(({ name }) => name === subprog);
+    if (subprogs[index] === undefined) {
+      throw new BpfError("argument", `subprogram '${subprog}' of '${resident.name}' (EINVAL)`, {
+        expected: subprogs.map(({ name }) => name).join(", "),
+      });
+    }
+    return this.ofSubprog(resident, index, what.model);
+  }
+
+  /** @throws {BpfError} `argument` for a model other than it has, or of more than five words */
+  ofSubprog(resident: Resident, index: number, given?: string | FuncModel): Target {
+    let targets = this.#bySubprog.get(resident);
+    if (targets === undefined) {
+      targets = new Map();
+      this.#bySubprog.set(resident, targets);
+    }
+    let target = targets.get(index);
+    if (target === undefined || (given !== undefined && target.links.length === 0 && target.extension === undefined)) {
+      target = this.#subprog(resident, index, given ?? FIVE_WORDS);
+      targets.set(index, target);
+    }
+    return target;
+  }
+
+  /** Takes in a function of the host. */
+  add(traced: TracedFunction): Target {
+    const { name, model, places, code } = traced;
+    this.#sites.add(name, code.image, code.address);
+    const entry = code.image.patchSites.find(({ kind }) => kind === "entry");
+    invariant(entry !== undefined, `an entry site of ${name}`);
+    const site = this.#sites.at(code.address + BigInt(entry.offset))!;
+    const target = new Target(name, model, places, code.address, site, traced);
+    this.#byFunction.set(traced, target);
+    return target;
+  }
+
+  #subprog(resident: Resident, index: number, given: string | FuncModel): Target {
+    const { image, imageAddress } = resident.executable;
+    invariant(image !== undefined && imageAddress !== undefined, "machine code");
+    const entry = image.patchSites.find(({ kind, subprog }) => kind === "entry" && subprog === index);
+    invariant(entry !== undefined, `an entry site of subprogram ${index}`);
+    const model = typeof given === "string" ? parseFuncModel(given) : given;
+    const places = this.#text.classifyArgs(model);
+    if (places.slots.length > 5) {
+      throw new BpfError("argument", `${places.slots.length} words of arguments of a subprogram (EINVAL)`, {
+        expected: "at most 5",
+      });
+    }
+    const { name } = resident.verified.structure.subprogs[index]!;
+    const site = this.#sites.at(imageAddress + BigInt(entry.offset))!;
+    const owner = index === 0 ? `'${resident.name}'` : `${name} of '${resident.name}'`;
+    const address = imageAddress + BigInt(image.subprogs[index]!.start);
+    return new Target(owner, model, places, address, site, { program: resident, subprog: index });
+  }
+}
+
+/** Under the target's mutex. */
+export function* locked<T>(target: Target, operation: () => Operation<T>): Operation<T> {
+  const { mutex } = target;
+  yield { kind: "lock", mutex };
+  mutex.take();
+  try {
+    return yield* operation();
+  } finally {
+    yield* surely(unlock(target));
+  }
+}
+
+function* unlock({ mutex }: Target): Operation<void> {
+  yield { kind: "unlock", mutex };
+  mutex.give();
+}
