@@ -9,6 +9,7 @@ import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
 import { compareCorpus } from "./corpus.mjs";
 import { compareFirewall } from "./firewall.mjs";
+import { compareFunctions } from "./kernel-functions.mjs";
 import { comparePasses } from "./passes.mjs";
 import { comparePrograms } from "./programs.mjs";
 import { compareRows as compareRowsArm64 } from "./rows-arm64.mjs";
@@ -45,6 +46,7 @@ const parts = values.arch.split(",").flatMap((arch) => {
     [`passes, ${arch}`, () => comparePasses(backend, { insertsZext })],
     [`tail calls, ${arch}`, () => compareTailCalls(backend)],
     [`trampolines, ${arch}`, () => compareTrampolines(backend)],
+    [`functions of the kernel, ${arch}`, () => compareFunctions(backend)],
     [`the corpus, ${arch}`, () => compareCorpus(backend, stride)],
     [`rows of the ${arch} table`, () => compareRows({ runsPerRow, seed })],
   ];
