@@ -55,41 +55,9 @@ export interface Abi<R extends string = string> {
   /** Registers that a call gives back as they were, the frame register among them; the stack pointer is not named. */
   readonly preserved: readonly R[];
   readonly frameChain: FrameChain<R>;
-  /** Registers that a call gives back as they were, the frame register among them; the stack pointer is not named. */
-  readonly preserved: readonly R[];
-  readonly frameChain: FrameChain<R>;
   /** Bytes from the stack pointer, as the body of a function of the host finds it, up to the function's arguments on the stack. */
   readonly bodyStack: number;
 }
-
-/** How frames are chained, as a backtrace follows them. */
-export interface FrameChain<R extends string = string> {
-  /** Points to the frame of whoever runs. */
-  readonly register: R;
-  /** Bytes from there to the return address, and to what the register was in the caller. */
-  readonly returnAddress: number;
-  readonly caller: number;
-  /** Functions that call nothing may keep the latter alone, where else the return address is: that is in its register still. */
-  readonly shortLeaves: boolean;
-}
-
-/** What trampolines of an architecture do in its own way, as callers, programs and functions see it. */
-export interface TrampolineTraits {
-  /** Whether entries lead by a jump to trampolines that call a known original, so that these return straight to the function's caller. */
-  readonly jumps: boolean;
-  /** Frames that a trampoline makes where an entry leads to it: one of its own, or one for the function before that. */
-  readonly frames: 1 | 2;
-  /** When the stack is aligned at calls of a trampoline, as `Abi.stackAlign` says: always, or where it copies words on the stack for the original. */
-  readonly aligned: "always" | "with-stack-words";
-  /**
-   * What becomes of a small number that has a word on the stack for itself, where programs see it and where the original gets it: all of the
-   * word, without its upper half where the number has at most 4 bytes, or only the number's own bytes.
-   */
-  readonly smallOnStack: { readonly seen: SmallWord; readonly passed: SmallWord };
-}
-
-/** A word with a small number in it. */
-export type SmallWord = "whole" | "lower-half" | "own-bytes";
 
 /** How frames are chained, as a backtrace follows them. */
 export interface FrameChain<R extends string = string> {
