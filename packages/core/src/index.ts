@@ -407,6 +407,7 @@ export {
 export {
   functionsOf,
   MAX_MULTI_FUNCTIONS,
+  matchesPattern,
   type MultiRefusal,
   type MultiRequest,
   refusalsOf,

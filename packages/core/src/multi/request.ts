@@ -192,14 +192,14 @@ function matches(facts: FunctionFacts, pattern: string, sleepable: boolean): num
   const needed = FunctionFlag.TRACEABLE | (sleepable ? FunctionFlag.MAY_SLEEP : 0);
   const ids: number[] = [];
   for (let id = 0; id < facts.count; id++) {
-    if ((facts.flags[id]! & needed) === needed && facts.models[id]! >= 0 && isMatch(facts.name(id), pattern))
+    if ((facts.flags[id]! & needed) === needed && facts.models[id]! >= 0 && matchesPattern(facts.name(id), pattern))
       ids.push(id);
   }
   return ids;
 }
 
-/** Whether a name has the form of a pattern; only the last `*` is ever tried again, so at most name × pattern steps. */
-function isMatch(name: string, pattern: string): boolean {
+/** Whether a name has the form of a request's pattern. Only the last `*` is ever tried again: at most name × pattern steps. */
+export function matchesPattern(name: string, pattern: string): boolean {
   let [at, next] = [0, 0];
   let [star, from] = [-1, 0];
   while (at < name.length) {
