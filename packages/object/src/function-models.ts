@@ -40,7 +40,7 @@ const MAX_NAME = 80;
 /**
  * Sizes and signs of all functions in BTF. Typedefs and qualifiers are followed, enums are numbers without a sign, structs and unions by value may have
  * 16 bytes. Refused are results in structs, more than 12 arguments, `...`, and arguments that are larger, empty or have no size; also numbers of 16 bytes,
- * which the kernel takes for two words. A backend refuses more than 12 words later (`classifyArgs`).
+ * which the kernel takes, though its trampolines keep one half of such a result. A backend refuses more than 12 words later (`classifyArgs`).
  *
  * One pass over the types; a prototype, and a type as an argument, is looked at once: O(types + parameters).
  *
