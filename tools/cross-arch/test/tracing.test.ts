@@ -1,85 +1,16 @@
 // Programs attached to functions, through the kernel package, on three architectures: order, rules, values, and what is left when they go.
 import { arm64 } from "@bpfkit/arm64";
-import { assemble, type Backend, BpfError, interpreter, jit, type LinkKind, type Program, trust } from "@bpfkit/core";
-import { Kernel, type LoadedProgram, type TracedFunction } from "@bpfkit/kernel";
+import { assemble, type Backend, interpreter, trust } from "@bpfkit/core";
+import { Kernel, type TracedFunction } from "@bpfkit/kernel";
 import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
 import { describe, expect, test } from "vitest";
+import { errorOf, RECORD, TracingWorld } from "./tracing-world.ts";
 
 const BACKENDS: readonly Backend[] = [x86_64, arm64, riscv64];
-/** Helpers of the tests: writes down r1 to r3; gives the tail-call map nothing. */
-const RECORD = 9001;
-
-const ATTACH_TYPES: Readonly<Record<LinkKind, string>> = {
-  fentry: "trace_fentry",
-  fexit: "trace_fexit",
-  fmod_ret: "modify_return",
-  fsession: "trace_fsession",
-};
-
-function worldOf(backend: Backend, cpus = 1): World {
-  return new World(backend, cpus);
-}
-
-class World {
-  readonly kernel: Kernel;
-  readonly seen: string[] = [];
-
-  constructor(backend: Backend, cpus: number) {
-    this.kernel = new Kernel({ engine: jit(backend), cpus });
-    this.kernel.registerHelper(RECORD, ({ args: [who, first, second] }) => {
-      this.seen.push(`${who}: ${BigInt.asIntN(64, first)} ${BigInt.asIntN(64, second)}`);
-      return 0n;
-    });
-  }
-
-  /** What was written down since it was last asked. */
-  take(): string[] {
-    return this.seen.splice(0);
-  }
-
-  load(name: string, type: string, text: string, rest: Partial<Program> = {}): LoadedProgram {
-    return this.kernel.load(trust({ ...assemble(text, { name, type, license: "GPL" }), ...rest }));
-  }
-
-  /** A program that writes down its number and the first two words of its context, and returns `result`. */
-  tracer(kind: LinkKind, id: number, result = 0, rest: Partial<Program> = {}): LoadedProgram {
-    const text = `
-      r2 = *(u64 *)(r1 + 0)
-      r3 = *(u64 *)(r1 + 8)
-      r1 = ${id}
-      call ${RECORD}
-      r0 = ${result}
-      exit`;
-    return this.load(`t${id}`, "tracing", text, { attachType: ATTACH_TYPES[kind], ...rest });
-  }
-
-  sum(options: Parameters<Kernel["defineFunction"]>[3] = {}): TracedFunction {
-    return this.kernel.defineFunction(
-      "sum",
-      "u64 (u64)",
-      ({ words: [a] }) => {
-        this.seen.push(`sum ${a}`);
-        return a! + 100n;
-      },
-      options,
-    );
-  }
-}
-
-function errorOf(body: () => unknown, what = "an error"): BpfError {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof BpfError) return error;
-    throw error;
-  }
-  throw new Error(`${what} was not thrown`);
-}
-
 describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s", (_arch, backend) => {
   test("a function runs without programs, and with those attached: the last one first, results behind the function", () => {
-    const world = worldOf(backend);
+    const world = new TracingWorld(backend);
     const { kernel } = world;
     const sum = world.sum();
     expect(sum.run([5n]).value).toBe(105n);
@@ -108,7 +39,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("fmod_ret takes the place of the function where it gives anything but 0", () => {
-    const world = worldOf(backend);
+    const world = new TracingWorld(backend);
     const { kernel } = world;
     const sum = world.sum({ errorInjection: true });
     using _zero = kernel.attach(world.tracer("fmod_ret", 1, 0), sum);
@@ -121,7 +52,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("helpers and kfuncs tell a program where it is", () => {
-    const world = worldOf(backend);
+    const world = new TracingWorld(backend);
     const { kernel } = world;
     const three = kernel.defineFunction("three", "int (u64, struct{u64,u64}, u32)", () => 9n);
     const text = `
@@ -178,7 +109,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("a function calls others from its body, and programs call functions as kfuncs: each with its own programs", () => {
-    const world = worldOf(backend);
+    const world = new TracingWorld(backend);
     const { kernel } = world;
     const sum = world.sum();
     const twice = kernel.defineFunction("twice", "u64 (u64)", function* ({ words: [a] }) {
@@ -195,7 +126,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("a program is not let in again while it runs on the same CPU", () => {
-    const world = worldOf(backend);
+    const world = new TracingWorld(backend);
     const { kernel } = world;
     let depth = 0;
     const f: TracedFunction = kernel.defineFunction("f", "u64 (u64, u64)", () => 1n);
@@ -216,7 +147,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("a program is a target, too: its arguments, its result, and the subprogram by name", () => {
-    const world = worldOf(backend);
+    const world = new TracingWorld(backend);
     const { kernel } = world;
     const main = world.load(
       "main",
@@ -234,7 +165,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("A-25 session: it needs two places, runs at entry and at exit, and has a word for itself", () => {
-    const world = worldOf(backend);
+    const world = new TracingWorld(backend);
     const { kernel } = world;
     const sum = world.sum();
     const links = Array.from({ length: 37 }, (_, i) => kernel.attach(world.tracer("fentry", i), sum));
@@ -271,7 +202,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("A-28 extension conflict: a subprogram is either replaced or traced, and others are not touched", () => {
-    const world = worldOf(backend);
+    const world = new TracingWorld(backend);
     const { kernel } = world;
     const main = world.load(
       "main",
@@ -300,7 +231,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("what the kernel refuses, with nothing changed", () => {
-    const world = worldOf(backend);
+    const world = new TracingWorld(backend);
     const { kernel } = world;
     const sum = world.sum();
     const fentry = world.tracer("fentry", 1);
