@@ -36,6 +36,8 @@ export const MAP_TYPES = {
   user_ringbuf: 31,
   cgrp_storage: 32,
   arena: 33,
+  insn_array: 34,
+  rhash: 35,
 } as const;
 
 /** Name of a map type: a key of {@link MAP_TYPES}. */
@@ -63,6 +65,13 @@ export const MAP_FLAGS = {
   mmapable: 0x400,
   preserve_elems: 0x800,
   inner_map: 0x1000,
+  link: 0x2000,
+  path_fd: 0x4000,
+  vtype_btf_obj_fd: 0x8000,
+  token_fd: 0x1_0000,
+  segv_on_fault: 0x2_0000,
+  no_user_conv: 0x4_0000,
+  rb_overwrite: 0x8_0000,
 } as const;
 
 /** What `map_update_elem` takes as its last argument. */

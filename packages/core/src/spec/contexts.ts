@@ -194,7 +194,7 @@ export const CONTEXTS: { readonly [T in ProgramTypeName]: ContextSpec } = {
     ["skb_data",      192,  8, w8, no, "packet"],
     ["skb_data_end",  200,  8, w8, no, "packet-end"],
     ["skb_len",       208,  4, w4, no],
-    ["skb_tcp_flags", 212,  4, up4, no],
+    ...atStart("skb_tcp_flags", 212),
     ["skb_hwtstamp",  216,  8, w8, no],
   ),
   sk_msg: struct("sk_msg_md", 80,

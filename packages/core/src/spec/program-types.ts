@@ -90,7 +90,7 @@ const ROWS: { readonly [T in ProgramTypeName]: Row } = {
   lwt_in: { packet: "read" },
   lwt_out: { packet: "read" },
   lwt_xmit: { packet: "write" },
-  sock_ops: { attachTypes: ["cgroup_sock_ops"], returns: BIT },
+  sock_ops: { attachTypes: ["cgroup_sock_ops"], returns: BIT, packet: "read" },
   sk_skb: { attachTypes: ["sk_skb_stream_parser", "sk_skb_stream_verdict", "sk_skb_verdict"], packet: "write" },
   cgroup_device: { attachTypes: ["cgroup_device"], returns: BIT },
   sk_msg: { attachTypes: ["sk_msg_verdict"], packet: "write" },
