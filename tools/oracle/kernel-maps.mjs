@@ -3,11 +3,13 @@
 import { assemble } from "@bpfkit/core";
 import { caseOf, hex } from "./kernel.mjs";
 
-const [MAP_CREATE, MAP_UPDATE, MAP_DELETE] = [0, 2, 3];
+const [MAP_CREATE, MAP_UPDATE, MAP_DELETE, BTF_LOAD, MAP_FREEZE] = [0, 2, 3, 18, 22];
 const SYS_BPF = 166;
 /** What the guest has open before the first case. */
 const OPEN = 5;
 const LDDW = 0x18;
+/** Room for the attributes of a system call and what they point to. */
+const CALL_DATA = 4096;
 
 /** The cases that one guest is to answer, in order, with the numbers of the files that they leave open. */
 export class GuestScript {
@@ -16,15 +18,57 @@ export class GuestScript {
   #expected = [];
   #files = new Set(Array.from({ length: OPEN }, (_, i) => i));
 
-  /** Makes a map that stays; gives its file. */
-  createMap({ type, keySize, valueSize, maxEntries, flags }) {
-    const attributes = new Uint8Array(
-      Uint32Array.of(type, keySize, valueSize, maxEntries, flags, 0, 0, 0, 0, 0, 0, 0).buffer,
-    );
-    const text = `r2 = r1\nr1 = ${MAP_CREATE}\nr3 = ${attributes.length}\ncall ${SYS_BPF}\nexit`;
-    const at = this.#push(syscall("create", text), { runs: [{ ctx: hex(attributes), repeat: 0 }] });
+  /** Makes a map that stays; gives its file. `types` describe what lies in its values: file of the types, ids of key and value. */
+  createMap({ type, keySize, valueSize, maxEntries, flags }, types = { file: 0, key: 0, value: 0 }) {
+    const shape = [type, keySize, valueSize, maxEntries, flags];
+    const words = [...shape, ...new Array(7).fill(0), types.file, types.key, types.value, 0];
+    return this.#creates("create", MAP_CREATE, words);
+  }
+
+  /** Loads type information that stays; gives its file. */
+  loadTypes(btf) {
+    return this.#creates("types", BTF_LOAD, [0, 0, 0, 0, btf.length, 0], [[0, btf]]);
+  }
+
+  /** Puts a value into slot 0 of an array map. */
+  fill(map, value) {
+    const pointers = [
+      [2, new Uint8Array(4)],
+      [4, value],
+    ];
+    this.#expected.push([this.#call("fill", MAP_UPDATE, [map, 0, 0, 0, 0, 0, 0, 0], pointers), 0]);
+  }
+
+  /** Nobody may write the map any more but programs. */
+  freeze(map) {
+    this.#expected.push([this.#call("freeze", MAP_FREEZE, [map]), 0]);
+  }
+
+  /**
+   * The system call, on attributes in words that lie in a map's value; `pointers` are words that get the address of some bytes behind
+   * them. Gives the index of the case.
+   */
+  #call(name, command, words, pointers = []) {
+    const initial = new Uint8Array(CALL_DATA);
+    initial.set(new Uint8Array(Uint32Array.from(words).buffer));
+    let end = 8 * Math.ceil(words.length / 2);
+    let text = "r6 = map[data][0]+0\n";
+    for (const [word, bytes] of pointers) {
+      text += `r3 = r6\nr3 += ${end}\n*(u64 *)(r6 + ${4 * word}) = r3\n`;
+      initial.set(bytes, end);
+      end += 8 * Math.ceil(bytes.length / 8);
+    }
+    text += `r1 = ${command}\nr2 = r6\nr3 = ${4 * words.length}\ncall ${SYS_BPF}\nexit`;
+    const data = { name: "data", type: 2, keySize: 4, valueSize: CALL_DATA, maxEntries: 1, flags: 0, initial };
+    return this.#push({ ...assemble(text, { type: "syscall", maps: [data] }), name }, { runs: [{ repeat: 0 }] });
+  }
+
+  #creates(...call) {
+    const at = this.#call(...call);
+    const data = this.#open();
     const program = this.#open();
     const file = this.#open();
+    this.#files.delete(data);
     this.#files.delete(program);
     this.#expected.push([at, file]);
     return file;

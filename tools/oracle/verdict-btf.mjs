@@ -96,3 +96,24 @@ export function functionTypes(subprogs, functions, programType) {
   const info = new Uint8Array(Uint32Array.from(infos.flat()).buffer);
   return { btf: Buffer.from(btf.toBytes()).toString("hex"), func_info: Buffer.from(info).toString("hex") };
 }
+
+/** Size and layout of what the kernel manages inside of values. */
+const FIELDS = {
+  spin_lock: { name: "bpf_spin_lock", size: 4 },
+  timer: { name: "bpf_timer", size: 16 },
+};
+
+/** Types of a map whose values hold such fields, by offset: the bytes and the ids of key and value. */
+export function valueTypes(keySize, valueSize, fields) {
+  const btf = new Btf();
+  const key = btf.int("key", keySize, 0);
+  const members = Object.entries(fields).flatMap(([kind, offset]) => {
+    const { name, size } = FIELDS[kind];
+    const word = btf.int(size === 4 ? "word" : "long word", size === 4 ? 4 : 8, 0);
+    const words = Array.from({ length: size === 4 ? 1 : size / 8 }, (_, i) => btf.member(`w${i}`, word, 8 * i));
+    const type = btf.type(STRUCT, { name, size, vlen: words.length, rest: words.flat() });
+    return [btf.member(kind, type, offset)];
+  });
+  const value = btf.type(STRUCT, { name: "value", size: valueSize, vlen: members.length, rest: members.flat() });
+  return { btf: btf.toBytes(), key, value };
+}

@@ -1,7 +1,8 @@
 // The verifier's cases in the words of the harness, and what a kernel says in the words of the cases.
 
 import { askKernel, caseOf, hex } from "./kernel.mjs";
-import { functionTypes } from "./verdict-btf.mjs";
+import { GuestScript } from "./kernel-maps.mjs";
+import { functionTypes, valueTypes } from "./verdict-btf.mjs";
 
 // Numbers of the kernel's UAPI, by position.
 const PROGRAM_TYPES = (
@@ -24,9 +25,11 @@ const FLAGS = { strict: 1, any: 2 };
 const [SLEEPABLE, FRAGS] = [1 << 4, 1 << 5];
 const [LDDW, CALL, PSEUDO_KFUNC, PSEUDO_FUNC, PSEUDO_MAP_IDX] = [0x18, 0x85, 2, 4, 5];
 
-/** A case as the harness takes it. */
-export function guestCaseOf({ program, type, attach, target, sleepable, frags, alignment, functions }) {
+/** A case as the harness takes it; `fileOf` gives the file of a map that is there already, undefined for one that the case makes. */
+function guestCaseOf({ program, type, attach, target, sleepable, frags, alignment, functions }, fileOf) {
   const { insns, maps, subprogs, kfuncs } = program;
+  const own = maps.filter((map) => fileOf(map) === undefined);
+  const files = maps.map((map) => fileOf(map) ?? own.indexOf(map));
   const relocs = [];
   let typed = Object.keys(functions).length > 0;
   for (let i = 0; i < insns.length; i += insns.width(i)) {
@@ -40,15 +43,16 @@ export function guestCaseOf({ program, type, attach, target, sleepable, frags, a
     flags: (sleepable ? SLEEPABLE : 0) | (frags ? FRAGS : 0) | (FLAGS[alignment] ?? 0),
     per_insn: 0,
     relocs,
-    maps: maps.map((map) => ({
+    maps: own.map((map) => ({
       type: map.type,
       key: map.keySize,
       value: map.valueSize,
       max: map.maxEntries,
       flags: map.flags,
-      ...(map.inner === undefined ? {} : { inner: maps.findIndex(({ name }) => name === map.inner) }),
+      ...(map.inner === undefined ? {} : { inner: own.findIndex(({ name }) => name === map.inner) }),
     })),
-    insns: hex(withFileNumbers(insns.toBytes())),
+    map_init: [],
+    insns: hex(withFileNumbers(insns.toBytes(), files)),
     ...(typed ? functionTypes(subprogs, functions, type) : {}),
     ...(attach === undefined ? {} : { expected_attach_type: numberOf(ATTACH_TYPES, attach) }),
     ...(target === undefined ? {} : { attach_btf: target }),
@@ -62,38 +66,66 @@ function numberOf(names, name) {
 }
 
 /**
- * Maps by number instead of by index: the guest puts a file of its own where the number is that of a map. A two-slot load whose second
- * half is not one stays as it is.
+ * Maps by number of file instead of by index; for a map of the case, the number is its index, and the guest puts the file there. A
+ * two-slot load whose second half is not one stays as it is.
  */
-function withFileNumbers(bytes) {
+function withFileNumbers(bytes, files) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
   for (let i = 0; i + 8 < bytes.length; i += 8) {
     if (bytes[i] !== LDDW || bytes[i + 8] !== 0) continue;
     const src = bytes[i + 1] >> 4;
-    if (src === PSEUDO_MAP_IDX || src === PSEUDO_MAP_IDX + 1) bytes[i + 1] = (bytes[i + 1] & 15) | ((src - 4) << 4);
+    if (src === PSEUDO_MAP_IDX || src === PSEUDO_MAP_IDX + 1) {
+      bytes[i + 1] = (bytes[i + 1] & 15) | ((src - 4) << 4);
+      view.setInt32(i + 4, files[view.getInt32(i + 4, true)], true);
+    }
     i += 8;
   }
   return bytes;
 }
 
-/** Asks a kernel about cases; the answers are as the cases' `linux-` entries. */
+/** Maps that the harness cannot make for a case: with fields of the kernel's in their values, or with contents that are fixed. */
+const needsScript = ({ fields, frozen }) => fields !== undefined || frozen;
+
+/** Asks a kernel about cases; the answers are as the cases' `linux-` entries, or `{ trouble }` where the guest had something else to say. */
 export function askVerdicts(cases, kernel) {
+  const script = new GuestScript();
+  const files = new Map();
+  for (const map of cases.flatMap(({ program }) => program.maps)) {
+    const key = JSON.stringify(map);
+    if (needsScript(map) && !files.has(key)) files.set(key, createdBy(script, map));
+  }
+  const fileOf = (map) => files.get(JSON.stringify(map));
   process.env.ORACLE_KERNEL = kernel;
-  const { results } = askKernel("x86_64", cases.map(guestCaseOf));
-  return results.map(answerOf);
+  const { results } = askKernel("x86_64", [...script.cases, ...cases.map((entry) => guestCaseOf(entry, fileOf))]);
+  script.check(results);
+  return results.slice(script.cases.length).map(answerOf);
 }
 
-const STATISTICS = /^processed (\d+) insns /;
+function createdBy(script, map) {
+  let types;
+  if (map.fields !== undefined) {
+    const { btf, key, value } = valueTypes(map.keySize, map.valueSize, map.fields);
+    types = { file: script.loadTypes(btf), key, value };
+  }
+  const file = script.createMap(map, types);
+  if (map.initial !== undefined) script.fill(file, map.initial);
+  if (map.frozen) script.freeze(file);
+  return file;
+}
+
+/** Some messages end without a new line, and the statistics follow. */
+const STATISTICS = /processed (\d+) insns .*/;
 const NOISE = /^(processed \d+ insns |verification time |stack depth |$)/;
 
-function answerOf({ name, crash, verdict, load_errno, log = "", warn = [], reloc_missing, btf_log }) {
+function answerOf({ crash, verdict, load_errno, log = "", warn = [], reloc_missing, btf_log }) {
   const trouble = crash ?? (warn.length > 0 ? warn.join(", ") : reloc_missing) ?? btf_log;
-  if (trouble !== undefined || verdict === undefined) throw new Error(`${name}: the guest says ${trouble}`);
+  if (trouble !== undefined || verdict === undefined) return { trouble: trouble ?? "no verdict" };
   const lines = log.split("\n");
   const processed = lines.map((line) => STATISTICS.exec(line)).findLast((found) => found !== null)?.[1];
   const last = lines.findLast((line) => !NOISE.test(line));
   return {
     verdict,
-    ...(verdict === "reject" ? { errno: load_errno, log: masked(last ?? "") } : {}),
+    ...(verdict === "reject" ? { errno: load_errno, log: masked(last?.replace(STATISTICS, "") ?? "") } : {}),
     ...(processed === undefined ? {} : { processed: Number(processed) }),
   };
 }

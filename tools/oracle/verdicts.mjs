@@ -37,6 +37,11 @@ for (const kernel of values.kernel.split(",")) {
   const counts = { accept: 0, reject: 0, changed: 0 };
   for (const [i, { file, index, entry }] of cases.entries()) {
     const answer = answers[i];
+    if (answer.trouble !== undefined) {
+      console.log(`  NO ANSWER ${file.subject}: ${entry.name}: ${answer.trouble.trim()}`);
+      differences++;
+      continue;
+    }
     counts[answer.verdict]++;
     if (isSame(entry.expected[kernel], answer)) continue;
     counts.changed++;

@@ -30,7 +30,7 @@ export function readCases(text) {
   });
 }
 
-function mapOf(name, { type, key = 4, value = 8, max = 1, flags = [], inner }) {
+function mapOf(name, { type, key = 4, value = 8, max = 1, flags = [], inner, fields, frozen, initial }) {
   if (!(type in MAP_TYPES)) throw new Error(`map ${name}: no type ${type}`);
   return {
     name,
@@ -40,7 +40,17 @@ function mapOf(name, { type, key = 4, value = 8, max = 1, flags = [], inner }) {
     maxEntries: max,
     flags: flags.reduce((bits, flag) => bits | MAP_FLAGS[flag], 0),
     ...(inner === undefined ? {} : { inner }),
+    ...(fields === undefined ? {} : { fields }),
+    ...(frozen === undefined ? {} : { frozen }),
+    ...(initial === undefined ? {} : { initial: bytesOf(initial, value) }),
   };
+}
+
+/** A text, with zeros behind it. */
+function bytesOf(text, size) {
+  const bytes = new Uint8Array(size);
+  bytes.set(new TextEncoder().encode(text));
+  return bytes;
 }
 
 /** Maps of the file that the text does not name are left out, but for those that lie inside others. */
