@@ -93,6 +93,20 @@ export {
   trampolineListing,
 } from "./golden-trampolines.ts";
 
+// trampoline/*.ts
+export { expectedOutcome, type Outcome as TrampolineOutcome, type TracedCall } from "./trampoline/call-model.ts";
+export { FUNCTION_MODELS, LINK_KINDS, LINK_LISTS } from "./trampoline/cases.ts";
+export {
+  checkTrampolines,
+  formatTrampolineBreach,
+  sharedImageBreach,
+  type TrampolineBreach,
+  type TrampolineLawOptions,
+  type TrampolineReport,
+} from "./trampoline/law.ts";
+export { checkSharing, relatedModels, type SharingReport } from "./trampoline/sharing.ts";
+export { type Place, type Target, type TraceTarget, TrampolineWorld, type WorldOptions } from "./trampoline/world.ts";
+
 // poke/*.ts
 export {
   type Checked,

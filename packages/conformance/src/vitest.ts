@@ -2,6 +2,7 @@
 
 // vitest/backend.ts
 export { describeBackend } from "./vitest/backend.ts";
-
 // vitest/mutants.ts
 export { describeMutants } from "./vitest/mutants.ts";
+// vitest/trampolines.ts
+export { describeTrampolines } from "./vitest/trampolines.ts";

@@ -9,13 +9,14 @@ import { GOLDEN_TRAMPOLINES, replacedEntryListing, trampolineListing } from "../
 import { GROUPS } from "../group.ts";
 import { type ConformanceReport, formatFailure } from "../report.ts";
 import { describeCpu } from "./cpu.ts";
+import { describeTrampolines } from "./trampolines.ts";
 
 /** Milliseconds that a part of the corpus may take on a slow machine. */
 const TIMEOUT = 120_000;
 
 /**
  * Declares the tests of a backend: golden listings (`golden/*.lst` beside the test file), the corpus group by group and with other
- * features and layouts, generated programs and call trees in lockstep with the interpreter, and its CPU.
+ * features and layouts, generated programs and call trees in lockstep with the interpreter, trampolines, and its CPU.
  *
  * @example
  * ```ts
@@ -71,6 +72,7 @@ export function describeBackend(backend: Backend, options: ConformanceOptions = 
       expectCounted(backend);
     });
 
+    describeTrampolines(backend);
     describeCpu(backend);
   });
 }

@@ -1,0 +1,40 @@
+// The laws of trampolines as vitest tests.
+import type { Backend } from "@bpfkit/core";
+import { describe, expect, test } from "vitest";
+import {
+  checkTrampolines,
+  formatTrampolineBreach,
+  sharedImageBreach,
+  type TrampolineBreach,
+} from "../trampoline/law.ts";
+import { checkSharing } from "../trampoline/sharing.ts";
+
+/** Milliseconds on a slow machine. */
+const TIMEOUT = 120_000;
+/** One trampoline of so many; a prime, so that each list meets each way of finding the original. */
+const PART = 5;
+
+/** Declares the tests of a backend's trampolines; `every` tries all of them, which takes seconds, in place of a part. */
+export function describeTrampolines(backend: Backend, { every = false }: { readonly every?: boolean } = {}): void {
+  describe("trampolines", () => {
+    test("do around functions what a call of programs and function would", { timeout: TIMEOUT }, () => {
+      const report = checkTrampolines(backend, { part: { index: 0, count: every ? 1 : PART } });
+      expectNoBreach(report.breach);
+      expect(report.calls).toBeGreaterThan(3 * report.trampolines);
+    });
+
+    test("A-26 one image, entered by three functions, calls each with its own arguments and knows which it is", () => {
+      expectNoBreach(sharedImageBreach(backend));
+    });
+
+    test("are equal for functions with equal places, and different where these matter", () => {
+      const { equal, breach } = checkSharing(backend);
+      expectNoBreach(breach);
+      expect(equal).toBeGreaterThan(0);
+    });
+  });
+}
+
+function expectNoBreach(breach: TrampolineBreach | undefined): void {
+  if (breach !== undefined) expect.fail(formatTrampolineBreach(breach));
+}
