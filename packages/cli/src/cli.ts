@@ -4,6 +4,7 @@ import { conform } from "./commands/conform.ts";
 import { demo } from "./commands/demo.ts";
 import { dis } from "./commands/dis.ts";
 import { jit } from "./commands/jit.ts";
+import { multi } from "./commands/multi.ts";
 import { obj } from "./commands/obj.ts";
 import { patch } from "./commands/patch.ts";
 import { plugin } from "./commands/plugin.ts";
@@ -15,7 +16,7 @@ import type { Io } from "./io.ts";
 import { describeFailure, EXIT, styleFor } from "./output.ts";
 import { version } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [obj, dis, jit, patch, tail, tramp, poke, run, demo, conform, plugin];
+const COMMANDS: readonly Command[] = [obj, dis, jit, patch, tail, tramp, multi, poke, run, demo, conform, plugin];
 
 /**
  * Runs `bpfkit` with the words behind its name; gives the exit code and never throws.

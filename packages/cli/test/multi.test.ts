@@ -1,0 +1,163 @@
+// functions.btf is an excerpt of Linux 7.2's BTF: node tools/oracle/btf-excerpt.mjs vmlinux.btf NAMES functions.btf, with the NAMES below.
+//
+//   vfs_*,ksys_*,tcp_v?_*,udp_v6_*,udp_send*,ip_*_skb,ip_append_data,*vfsuid,_printk,snprintf,regmap_field_*,*sk_setsockopt,do_sock_setsockopt,
+//   HUF_readStats_wksp
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { bpfkit, type Outcome } from "./support.ts";
+
+const FUNCTIONS: Uint8Array = new Uint8Array(readFileSync(new URL("functions.btf", import.meta.url)));
+
+function plan(functions: string, ...more: readonly string[]): Outcome {
+  return bpfkit(["multi", "plan", "--btf", "k.btf", "--functions", functions, ...more], { "k.btf": FUNCTIONS });
+}
+
+interface Report {
+  readonly traceable: number;
+  readonly programs: readonly {
+    functions: number;
+    made: number;
+    split: number;
+    inPlace: number;
+    refusedFor: string[];
+  }[];
+  readonly classes: readonly { programs: number[]; arguments: string; functions: string[] }[];
+  readonly refused: readonly { function: string; cause: string; reason: string }[];
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+const reportOf = (...args: Parameters<typeof plan>): Report => JSON.parse(plan(...args, "-j").out);
+
+test("multi plan prints classes, what is refused, and how many classes other keys would make", () => {
+  const { out, code } = plan("vfs_r*,tcp_v4_*,ip_*,HUF*,*printk,regmap_field_a*;vfs_re*");
+  expect(code).toBe(0);
+  expect(out).toMatchInlineSnapshot(`
+    "195 functions, of which 187 have arguments that can be handed on
+    program 0, fentry on 42 functions: 12 new classes
+    program 1, fentry on 6 functions: 4 split off others
+
+    16 classes on x86-64
+      functions  programs  arguments                                                        of them
+              6  0         3 words                                                          tcp_v4_ao_calc_key_rsk, tcp_v4_connect, tcp_v4_fill_cb, … 3 more
+              6  0         1 word                                                           tcp_v4_destroy_sock, tcp_v4_init_sock, tcp_v4_mtu_reduced, … 3 more
+              5  0         2 words                                                          ip_send_skb, tcp_v4_conn_request, tcp_v4_do_rcv, … 2 more
+              5  0         4 words                                                          tcp_v4_ao_lookup, tcp_v4_ao_lookup_rsk, tcp_v4_get_syncookie, … 2 more
+              4  0         5 words                                                          tcp_v4_md5_hash_hdr, tcp_v4_parse_ao, tcp_v4_parse_md5_keys, … 1 more
+              3  0, 1      3 words                                                          vfs_readlink, vfs_remove_acl, vfs_removexattr
+              2  0         10 words; 4 on the stack; upper half of 9 cleared                HUF_readStats_wksp, ip_make_skb
+              2  0         6 words                                                          tcp_v4_ao_calc_key_sk, tcp_v4_ao_synack_hash
+              2  0         7 words; 1 on the stack                                          tcp_v4_send_synack, tcp_v4_syn_recv_sock
+              1  0         9 words; 3 on the stack; upper half of 8 cleared                 ip_append_data
+              1  0         7 words; 1 on the stack; upper half of 6 cleared                 tcp_v4_ao_hash_skb
+              1  0         0 words                                                          tcp_v4_init
+              1  0         12 words; 6 on the stack; upper half of 6, 7, 9, 10, 11 cleared  tcp_v4_send_ack
+              1  0, 1      4 words                                                          vfs_read
+              1  0, 1      5 words                                                          vfs_readv
+              1  0, 1      1 word                                                           vfs_rename
+
+    3 refused: 1 for a variable number, 1 for an argument, 1 for the result
+      function                    why
+      _printk                     a variable number of arguments
+      regmap_field_alloc          argument 1 is struct reg_field of 20 bytes
+      tcp_v4_init_seq_and_ts_off  a result that is union tcp_seq_and_ts_off of 8 bytes
+
+    classes of the same functions for one program
+      by                     classes
+      number of words             11
+      what x86-64 compares        12
+      what arm64 compares         28
+      what riscv64 compares       28
+      exact prototype             37
+    "
+  `);
+});
+
+describe.each([
+  ["x86-64", 12],
+  ["arm64", 95],
+  ["riscv64", 95],
+])("%s", (arch, classes) => {
+  test("every function of a plan is in one class or refused, and classes are what the backend compares", () => {
+    const report = reportOf("*", "--arch", arch);
+    expect(report.classes.length).toBe(classes);
+    expect(report.counts).toEqual({ words: 11, "x86-64": 12, arm64: 95, riscv64: 95, prototypes: 140 });
+    const names = report.classes.flatMap(({ functions }) => functions);
+    expect(names.length).toBe(report.traceable);
+    expect(new Set([...names, ...report.refused.map((one) => one.function)]).size).toBe(195);
+  });
+});
+
+test("sizes and signs are shown where they tell classes apart", () => {
+  const [first] = reportOf("vfs_read", "--arch", "arm64").classes;
+  expect(first).toEqual({ programs: [0], arguments: "s64 (u64, u64, u64, u64)", functions: ["vfs_read"] });
+  expect(reportOf("vfs_read").classes[0]!.arguments).toBe("4 words");
+});
+
+test("words on the stack are shown, and which are cleared", () => {
+  const { classes } = reportOf("HUF_readStats_wksp,tcp_v4_send_synack");
+  expect(classes.map((one) => one.arguments)).toEqual([
+    "10 words; 4 on the stack; upper half of 9 cleared",
+    "7 words; 1 on the stack",
+  ]);
+});
+
+test("programs behind a semicolon split classes, or change them in place", () => {
+  const { programs, classes } = reportOf("vfs_read,vfs_write,vfs_readv;vfs_read;vfs_read*,vfs_write*");
+  expect(programs.map(({ functions, made, split, inPlace }) => [functions, made, split, inPlace])).toEqual([
+    [3, 2, 0, 0],
+    [1, 0, 1, 0],
+    [5, 2, 0, 3],
+  ]);
+  expect(classes.map((one) => [one.programs, one.functions])).toEqual([
+    [[0, 1, 2], ["vfs_read"]],
+    [[2], ["vfs_readlink"]],
+    [[0, 2], ["vfs_readv"]],
+    [[0, 2], ["vfs_write"]],
+    [[2], ["vfs_writev"]],
+  ]);
+});
+
+test("a function that is named in full and cannot be traced is a negative verdict; one that a pattern finds is left out", () => {
+  const named = plan("vfs_read,_printk");
+  expect(named.code).toBe(1);
+  expect(named.out).toContain("1 new class; the kernel refuses all of it, since it names _printk\n");
+  expect(reportOf("vfs_read,_printk").programs[0]!.refusedFor).toEqual(["_printk"]);
+  const found = plan("vfs_read,*printk");
+  expect(found.code).toBe(0);
+  expect(found.out).toContain("_printk   a variable number of arguments");
+  expect(plan("_printk").out).toContain("fentry on 0 functions: nothing to do");
+});
+
+test("multi plan shows the first few unless all are asked for", () => {
+  expect(plan("*", "--arch", "arm64").out).toContain("… 75 more classes\n");
+  const { out } = plan("*", "--arch", "arm64", "--all");
+  expect(out).not.toContain("…");
+  for (const { functions } of reportOf("*", "--arch", "arm64").classes) expect(out).toContain(functions.join(", "));
+});
+
+test("multi says what it cannot do", () => {
+  const failure = (words: readonly string[], bytes: Uint8Array = FUNCTIONS): string => {
+    const { code, err } = bpfkit(["multi", ...words], { "k.btf": bytes });
+    return `${code} ${err}`;
+  };
+  const asked = ["--btf", "k.btf", "--functions"];
+  expect(failure([])).toMatch(/^2 bpfkit: multi needs plan/);
+  expect(failure(["split"])).toMatch(/^2 bpfkit: multi takes plan.*, not split/);
+  expect(failure(["plan", "--functions", "*"])).toMatch(/^2 bpfkit: multi needs --btf FILE/);
+  expect(failure(["plan", "--btf", "k.btf"])).toMatch(/^2 bpfkit: multi needs --functions NAMES/);
+  expect(failure(["plan", ...asked, "vfs_*,nothing_*"])).toMatch(/^2 bpfkit: no function matches 'nothing_\*'/);
+  expect(failure(["plan", ...asked, "vfs_*;"])).toMatch(/^2 bpfkit: no function matches ''/);
+  expect(failure(["plan", ...asked, "*", "--kind", "fmod_ret"])).toMatch(/^2 bpfkit: --kind is one of fentry/);
+  expect(failure(["plan", ...asked, "*"], new Uint8Array(30))).toMatch(/^3 bpfkit: k.btf: offset 0: BTF magic 0/);
+  expect(failure(["plan", ...asked, "*"], FUNCTIONS.subarray(0, 5000))).toMatch(
+    /^3 bpfkit: k.btf: offset 24: the BTF types/,
+  );
+});
+
+test("a function that has all the programs it can have is refused to a further one", () => {
+  const { programs, refused } = reportOf(`vfs_read${";vfs_read".repeat(38)}`);
+  expect(programs.slice(-2).map((one) => one.refusedFor)).toEqual([[], ["vfs_read"]]);
+  expect(refused).toMatchObject([
+    { function: "vfs_read", cause: "state", reason: expect.stringMatching(/39 .* of at most 38.*E2BIG/) },
+  ]);
+});
