@@ -33,7 +33,10 @@ export type { TracingLink } from "./tracing/link.ts";
 export type { AttachTarget, SubprogTarget } from "./tracing/target.ts";
 
 // tracing/tracer.ts
-export type { AttachOptions } from "./tracing/tracer.ts";
+export type { AttachOptions, MultiAttachOptions } from "./tracing/tracer.ts";
+
+// multi/link.ts
+export type { MultiTracingLink } from "./multi/link.ts";
 
 // operation.ts
 export { type ArmedTrap, drain, type Mutex, type Operation, type Step } from "./operation.ts";

@@ -25,6 +25,7 @@ import { type ExtensionLink, extending } from "./links.ts";
 import type { KernelMap, LiveMap } from "./maps/map.ts";
 import { ProgArrayMap } from "./maps/prog-array.ts";
 import { createLiveMap } from "./maps/registry.ts";
+import type { MultiTracingLink } from "./multi/link.ts";
 import { drain, type Operation } from "./operation.ts";
 import { ProgArray } from "./prog-array.ts";
 import { LoadedProgram, type ProgramSite } from "./program.ts";
@@ -40,7 +41,7 @@ import { type LiveSite, TextSites } from "./text/sites.ts";
 import type { FunctionBody, FunctionOptions, TracedFunction } from "./tracing/function.ts";
 import type { TracingLink } from "./tracing/link.ts";
 import type { AttachTarget } from "./tracing/target.ts";
-import { type AttachOptions, Tracer } from "./tracing/tracer.ts";
+import { type AttachOptions, type MultiAttachOptions, Tracer } from "./tracing/tracer.ts";
 
 /** What a {@link Kernel} is made with. */
 export interface KernelOptions {
@@ -324,6 +325,45 @@ export class Kernel {
   /** {@link attach} step by step, for whoever runs something in between. */
   *attaching(program: LoadedProgram, to: AttachTarget, options: AttachOptions = {}): Operation<TracingLink> {
     return yield* this.#withText().attaching(this.#residentOf(program, "program"), to, options);
+  }
+
+  /**
+   * Has a program of type `tracing` run with every call of many functions, whatever their arguments are. Functions whose arguments lie in equal places and
+   * that run the same programs share one trampoline. Together with programs that were attached otherwise, the one attached last runs first.
+   *
+   * @param functions - each once; or a pattern of names with `*` and `?`
+   * @throws {BpfError} naming the function, its place in the list and the reason, as {@link attach}; `argument` (EINVAL) for no function, one that is listed
+   * twice or is not of this kernel, `fmod_ret`, cookies for a pattern, and another number of cookies than functions; `limit` (E2BIG) for more than
+   * 1,048,576 functions
+   *
+   * @example
+   * ```ts
+   * using link = kernel.attachMulti(program, [read, write, close], { cookies: [1n, 2n, 3n] });
+   * console.log(link.images); // 2, where read and write have their arguments in the same places
+   * ```
+   */
+  attachMulti(
+    program: LoadedProgram,
+    functions: readonly TracedFunction[] | string,
+    options: MultiAttachOptions = {},
+  ): MultiTracingLink {
+    return drain(this.attachingMulti(program, functions, options), (step) => this.#rcu.blocks(step));
+  }
+
+  /** {@link attachMulti} step by step, for whoever runs something in between. Where a step fails, everything is as before. */
+  *attachingMulti(
+    program: LoadedProgram,
+    functions: readonly TracedFunction[] | string,
+    options: MultiAttachOptions = {},
+  ): Operation<MultiTracingLink> {
+    const resident = this.#residentOf(program, "program");
+    return yield* this.#withText().attachingMulti(resident, functions, options);
+  }
+
+  /** The trampolines around functions that entries lead to now: how many, and their bytes. O(trampolines) */
+  get trampolines(): { readonly count: number; readonly bytes: number } {
+    const trampolines = this.#tracer?.trampolines;
+    return { count: trampolines?.state.classes ?? 0, bytes: trampolines?.bytes ?? 0 };
   }
 
   /** How often a program was not let in by a trampoline because it was running on that CPU already. */

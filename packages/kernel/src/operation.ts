@@ -36,6 +36,8 @@ export type Step =
   /** Takes a mutex; must not go on while it is held. */
   | { readonly kind: "lock"; readonly mutex: Mutex }
   | { readonly kind: "unlock"; readonly mutex: Mutex }
+  /** Puts something into memory that nothing leads to yet; `what` names it. */
+  | { readonly kind: "make"; readonly what: string }
   /** Stores bytes that CPUs read, in one go; `what` names them. The `trap` of its plan is in force from here on. */
   | {
       readonly kind: "write";

@@ -118,6 +118,8 @@ export class Memory {
   readonly shadow: Uint8Array;
   /** Rises whenever executable bytes may have changed, whoever changed them: decoded instructions are stale then. */
   codeVersion = 0;
+  /** Bytes of all allocations that have not been freed. */
+  allocated = 0;
   /** When set, records what every write replaced. */
   journal: WriteJournal | undefined = undefined;
   /** When set, the bits of each byte that hold no value anybody gave; writes clear them, the definedness reading sets them. */
@@ -199,6 +201,7 @@ export class Memory {
       throw new BpfError("argument", `0x${allocation.address.toString(16)} (${allocation.owner}) is not allocated`);
     }
     block.live = false;
+    this.allocated -= block.size;
     this.#setAccess(block.at, block.span, 0);
     let freed = arena.freed.get(block.span);
     if (freed === undefined) {
@@ -404,6 +407,7 @@ export class Memory {
   ): Allocation {
     const placed: Block = { address: this.base + BigInt(block.at), live: true, ...block };
     arena.blocks[index] = placed;
+    this.allocated += placed.size;
     this.#setAccess(block.at, block.size, access);
     return placed;
   }

@@ -161,7 +161,7 @@ function verdictOnClass(state: MultiState, { kind, program }: MultiRequest, inCl
   if (weight <= MAX_LINKS) return undefined;
   return {
     code: "limit",
-    reason: `${weight} programs of at most ${MAX_LINKS}, of which a session counts as two (E2BIG)`,
+    reason: `${weight} links of at most ${MAX_LINKS}, of which a session counts as two (E2BIG)`,
   };
 }
 

@@ -46,7 +46,7 @@ describe("refusals name the function, its place and the reason", () => {
     const { message, details, code } = refused(state, { functions: range(1, 11) });
     expect([code, details.index, details.function]).toEqual(["limit", 9, "f10"]);
     expect(message).toBe(
-      "function 9 of 10, 'f10': 39 programs of at most 38, of which a session counts as two (E2BIG)",
+      "function 9 of 10, 'f10': 39 links of at most 38, of which a session counts as two (E2BIG)",
     );
   });
 

@@ -138,6 +138,8 @@ function describeStep(step: Step): string {
       return `locks ${step.mutex.name}`;
     case "unlock":
       return `unlocks ${step.mutex.name}`;
+    case "make":
+      return `makes ${step.what}`;
     case "write":
       return `writes ${step.what}`;
     case "sync-cores":

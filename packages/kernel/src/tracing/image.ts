@@ -11,10 +11,11 @@ import {
   type TextEngine,
   type TrampolinePlan,
 } from "@bpfkit/core";
+import type { CookieTable, CookieTables } from "../multi/cookies.ts";
 import type { Operation } from "../operation.ts";
 import type { Rcu } from "../rcu.ts";
 import type { Resident } from "../resident.ts";
-import type { TextSites } from "../text/sites.ts";
+import type { LiveSite, TextSites } from "../text/sites.ts";
 import type { Calling, EnteredPrograms } from "./entered.ts";
 
 /** What images share. */
@@ -23,6 +24,7 @@ export interface ImageSite {
   readonly sites: TextSites;
   readonly rcu: Rcu;
   readonly entered: EnteredPrograms;
+  readonly tables: CookieTables;
   /** What trampolines refer to besides code: where things lie in memory. */
   readonly host: Pick<Host, "memory">;
 }
@@ -31,6 +33,8 @@ export interface ImageSite {
 export interface ImageLink {
   readonly program: Resident;
   readonly kind: LinkKind;
+  /** Where the cookies of the functions are that share the image, if they differ. */
+  readonly cookies?: CookieTable | undefined;
 }
 
 /** What an image is around. */
@@ -71,6 +75,8 @@ export class TrampolineImage implements Calling {
     const address = (symbol: SymbolRef): bigint => {
       if (symbol.kind === "program") return links[symbol.index]!.program.executable.subprogAddress(0);
       if (symbol.kind === "program-object") return links[symbol.index]!.program.object;
+      if (symbol.kind === "cookies") return links[symbol.index]!.cookies!.address;
+      if (symbol.kind === "cookie-search") return site.tables.search;
       const found =
         symbol.kind !== "trampoline"
           ? undefined
@@ -113,7 +119,10 @@ export class TrampolineImage implements Calling {
         }
       },
     });
-    for (const { program } of links) program.hold();
+    for (const { program, cookies } of links) {
+      program.hold();
+      cookies?.hold();
+    }
     site.sites.add(this.#name, image, this.address);
   }
 
@@ -137,18 +146,21 @@ export class TrampolineImage implements Calling {
 
   /** Has calls that are in it skip the programs of some links from now on. */
   *silence(isGone: (link: ImageLink) => boolean): Operation<void> {
+    yield* this.#site.sites.pokeAll(this.silencing(isGone));
+  }
+
+  /** What {@link silence} rewrites. */
+  silencing(isGone: (link: ImageLink) => boolean): (readonly [LiveSite, SiteState])[] {
     const { plan, image } = this;
     const runs = [...plan.fentry, ...plan.fmodRet, ...plan.fexit];
     const blocks = image.patchSites.filter(({ kind }) => kind === "block");
     invariant(blocks.length === runs.length, "a block for every run of a program");
     const gone = blocks.filter((_, i) => isGone(this.links[runs[i]!.link]!));
-    yield* this.#site.sites.pokeAll(
-      gone.map(({ offset, end }) => {
-        const site = this.#site.sites.at(this.address + BigInt(offset));
-        invariant(site !== undefined, `a block at ${offset} of ${this.#name}`);
-        return [site, { kind: "jump", target: this.address + BigInt(end!) }] as const;
-      }),
-    );
+    return gone.map(({ offset, end }) => {
+      const site = this.#site.sites.at(this.address + BigInt(offset));
+      invariant(site !== undefined, `a block at ${offset} of ${this.#name}`);
+      return [site, { kind: "jump", target: this.address + BigInt(end!) }] as const;
+    });
   }
 
   /**
@@ -189,6 +201,9 @@ export class TrampolineImage implements Calling {
     this.#isFreed = true;
     this.#site.sites.remove(this.image, this.address);
     this.#code.release();
-    for (const { program } of this.links) program.drop();
+    for (const { program, cookies } of this.links) {
+      program.drop();
+      cookies?.drop();
+    }
   }
 }

@@ -160,7 +160,7 @@ export class Targets {
 }
 
 /** Under the target's mutex. */
-export function* locked<T>(target: Target, operation: () => Operation<T>): Operation<T> {
+export function* locked<T>(target: Pick<Target, "mutex">, operation: () => Operation<T>): Operation<T> {
   const { mutex } = target;
   yield { kind: "lock", mutex };
   mutex.take();
@@ -171,7 +171,7 @@ export function* locked<T>(target: Target, operation: () => Operation<T>): Opera
   }
 }
 
-function* unlock({ mutex }: Target): Operation<void> {
+function* unlock({ mutex }: Pick<Target, "mutex">): Operation<void> {
   yield { kind: "unlock", mutex };
   mutex.give();
 }

@@ -1,23 +1,15 @@
 // Attaching programs to functions and taking them away: who may, in which order it happens, and what is left when a step fails.
-import {
-  BpfError,
-  type FuncModel,
-  helperByName,
-  INSNS,
-  type LinkKind,
-  type Memory,
-  OPS,
-  opAt,
-  parseFuncModel,
-  type TextEngine,
-  type VerifiedProgram,
-} from "@bpfkit/core";
+import { BpfError, type FuncModel, type LinkKind, type Memory, parseFuncModel, type TextEngine } from "@bpfkit/core";
 import type { Kernel } from "../kernel.ts";
+import { CookieTables } from "../multi/cookies.ts";
+import { MultiTracingLink } from "../multi/link.ts";
+import { FunctionTrampolines } from "../multi/trampolines.ts";
 import { type Operation, type Step, surely } from "../operation.ts";
 import type { Rcu, Reader } from "../rcu.ts";
 import type { Resident } from "../resident.ts";
 import type { TextSites } from "../text/sites.ts";
 import { EnteredPrograms } from "./entered.ts";
+import { asksForIp } from "./func-ip.ts";
 import { type FunctionBody, type FunctionOptions, type FunctionSite, TracedFunction } from "./function.ts";
 import { type ImageSite, TrampolineImage } from "./image.ts";
 import { type AttachedLink, TracingLink } from "./link.ts";
@@ -29,6 +21,14 @@ export interface AttachOptions {
   readonly kind?: LinkKind;
   /** What `bpf_get_attach_cookie` gives the program, 64 bits; 0 unless told. */
   readonly cookie?: bigint;
+}
+
+/** Options of `Kernel.attachMulti`. */
+export interface MultiAttachOptions {
+  /** When the program runs; what it was loaded for, unless told. `fmod_ret` is for single functions only. */
+  readonly kind?: LinkKind;
+  /** What `bpf_get_attach_cookie` gives the program, one per function in their order, 64 bits each; 0 unless told. */
+  readonly cookies?: readonly bigint[];
 }
 
 /** What tracing needs of its kernel. */
@@ -56,6 +56,8 @@ const KINDS: Readonly<Record<string, LinkKind>> = {
 export class Tracer {
   readonly entered: EnteredPrograms;
   readonly targets: Targets;
+  /** Programs around functions of the host. Subprograms of programs have trampolines of their own. */
+  readonly trampolines: FunctionTrampolines;
   readonly #site: TracerSite;
   readonly #images: ImageSite;
 
@@ -64,7 +66,9 @@ export class Tracer {
     this.#site = site;
     this.entered = new EnteredPrograms(memory, rcu, site.cpus);
     this.targets = new Targets(text, sites);
-    this.#images = { text, sites, rcu, entered: this.entered, host: { memory } };
+    const tables = new CookieTables(memory, site.kernel.engine);
+    this.#images = { text, sites, rcu, entered: this.entered, tables, host: { memory } };
+    this.trampolines = new FunctionTrampolines({ text, sites, images: this.#images, tables });
   }
 
   /** @throws {BpfError} as `Kernel.defineFunction` */
@@ -85,7 +89,7 @@ export class Tracer {
     });
     const traced = new TracedFunction(functions, name, model, options, places, code);
     if (options.sleeps === true) rcu.sleepingAt.add(code.hostAddress({ kind: "body" })!);
-    this.targets.add(traced);
+    this.trampolines.functions.add(this.targets.add(traced));
     return traced;
   }
 
@@ -94,11 +98,16 @@ export class Tracer {
     const kind = kindOf(program, options.kind);
     const target = this.targets.of(to, ({ memory }) => memory === this.#site.memory);
     const link: AttachedLink = { program, kind, cookie: BigInt.asUintN(64, options.cookie ?? 0n) };
+    if (target.function !== undefined) return yield* this.#attachingToFunction(target, link);
     program.hold();
     target.program?.hold();
     try {
       yield* locked(target, () => {
-        checkAttach(target, link);
+        checkAttach(
+          target,
+          link,
+          target.links.map((other) => other.program),
+        );
         return this.#update(target, [...target.links, link]);
       });
     } catch (error) {
@@ -111,6 +120,50 @@ export class Tracer {
       blocks: (step: Step) => this.#site.rcu.blocks(step),
     };
     return new TracingLink(site, link, target.name);
+  }
+
+  *#attachingToFunction(target: Target, link: AttachedLink): Operation<TracingLink> {
+    const { trampolines } = this;
+    const { program, kind, cookie } = link;
+    const id = trampolines.functions.idOf(target.function!);
+    checkAttach(target, link, trampolines.programsOf(id));
+    const sleepable = program.verified.program.sleepable === true;
+    const { id: linkId } = yield* trampolines.attaching(program, {
+      kind,
+      functions: [id],
+      cookies: [cookie],
+      typed: true,
+      sleepable,
+    });
+    const site = {
+      detaching: () => trampolines.detaching(linkId),
+      blocks: (step: Step) => this.#site.rcu.blocks(step),
+    };
+    return new TracingLink(site, link, target.name);
+  }
+
+  /** @throws {BpfError} as `Kernel.attachMulti` */
+  *attachingMulti(
+    program: Resident,
+    functions: readonly TracedFunction[] | string,
+    { kind: asked, cookies }: MultiAttachOptions,
+  ): Operation<MultiTracingLink> {
+    const kind = kindOf(program, asked);
+    const { trampolines } = this;
+    const sleepable = program.verified.program.sleepable === true;
+    const which =
+      typeof functions === "string"
+        ? { pattern: functions }
+        : { functions: functions.map((traced) => trampolines.functions.idOf(traced)) };
+    const given = cookies && { cookies: cookies.map((cookie) => BigInt.asUintN(64, cookie)) };
+    const link = yield* trampolines.attaching(program, { kind, sleepable, ...which, ...given });
+    const site = {
+      detaching: (id: number) => trampolines.detaching(id),
+      blocks: (step: Step) => this.#site.rcu.blocks(step),
+      function: (id: number) => trampolines.functions.target(id).function!,
+      images: (id: number) => trampolines.imagesOf(id),
+    };
+    return new MultiTracingLink(site, link, program.name);
   }
 
   *#detaching(target: Target, link: AttachedLink): Operation<void> {
@@ -145,8 +198,7 @@ export class Tracer {
       if (old !== undefined) yield* old.silence((link) => !links.includes(link as AttachedLink));
     } catch (error) {
       if (led) yield* surely(sites.poke(target.site, before));
-      if (led) image?.retire();
-      else image?.discard();
+      image?.retire(); // a CPU may have come by
       throw error;
     }
     target.links = links;
@@ -187,14 +239,13 @@ function kindOf({ name, verified: { program } }: Resident, asked: LinkKind | und
 }
 
 /** The kernel's rules for what may be attached where, besides those that the trampoline itself has. @throws {BpfError} `argument`, with the kernel's errno */
-function checkAttach(target: Target, { program, kind }: AttachedLink): void {
+function checkAttach(target: Target, { program, kind }: AttachedLink, attached: readonly Resident[]): void {
   const refuse = (why: string, errno: "EBUSY" | "EINVAL", expected: string): never => {
     throw new BpfError("argument", `${kind} '${program.name}' at ${target.name} (${errno}): ${why}`, { expected });
   };
   if (target.extension !== undefined)
     refuse(`'${target.extension}' replaces it`, "EBUSY", "a function that is not replaced");
-  if (target.links.some((link) => link.program === program))
-    refuse("it is attached there already", "EBUSY", "another program");
+  if (attached.includes(program)) refuse("it is attached there already", "EBUSY", "another program");
   const isSleepable = program.verified.program.sleepable === true;
   if (isSleepable && target.function?.options.sleeps !== true)
     refuse("the program may sleep, the function may not", "EINVAL", "a function defined with `sleeps`");
@@ -202,15 +253,4 @@ function checkAttach(target: Target, { program, kind }: AttachedLink): void {
     refuse("its result may not be replaced", "EINVAL", "a function defined with `errorInjection`");
   if (target.program?.type === "tracing")
     refuse("programs that trace are not traced", "EINVAL", "a function, or a program of another type");
-}
-
-const GET_FUNC_IP: number = helperByName("get_func_ip")!.id;
-
-/** Whether it calls `bpf_get_func_ip`. O(instructions) */
-function asksForIp({ program: { insns } }: VerifiedProgram): boolean {
-  for (let at = 0; at < insns.length; at += insns.width(at)) {
-    const row = opAt(insns, at);
-    if (row >= 0 && INSNS[OPS[row]!].kind === "callHelper" && insns.imm(at) === GET_FUNC_IP) return true;
-  }
-  return false;
 }

@@ -1,0 +1,100 @@
+// A kernel with functions of several models, and programs that write down where they ran.
+import { type Backend, type CompileOptions, type HostCall, type LinkKind, parseFuncModel } from "@bpfkit/core";
+import type { FunctionOptions, Kernel, LoadedProgram, MultiTracingLink, TracedFunction } from "@bpfkit/kernel";
+import { RECORD, TracingWorld } from "./tracing-world.ts";
+
+export const TWO: string = "u64 (u64, u64)";
+export const THREE: string = "u64 (u64, u64, u64)";
+/** The seventh one lies on the stack on some architectures. */
+export const SEVEN: string = "u64 (u64, u64, u64, u64, u64, u64, u64)";
+
+/** What a function of {@link MultiWorld} gives. */
+export const RESULT: bigint = 1000n;
+
+export class MultiWorld extends TracingWorld {
+  readonly cpus: number;
+  /** Calls of functions and programs in the order in which they ran, per CPU: `f3 5` and `p1 5`. */
+  readonly events: string[][];
+  #next = 0;
+
+  constructor(backend: Backend, cpus = 1, options: CompileOptions = {}) {
+    super(backend, cpus, options);
+    this.cpus = cpus;
+    this.events = Array.from({ length: cpus }, () => []);
+    this.kernel.registerHelper(RECORD, ({ args: [who, first, second], cpu }: HostCall): bigint => {
+      this.events[cpu]!.push(
+        `p${who} ${BigInt.asIntN(64, first)}${second === 0n ? "" : ` ${BigInt.asIntN(64, second)}`}`,
+      );
+      return 0n;
+    });
+  }
+
+  /** Functions `f0`, `f1` … that give 1000 and their first argument. */
+  functions(count: number, model: string = TWO, options: FunctionOptions = {}): TracedFunction[] {
+    const shape = parseFuncModel(model);
+    return Array.from({ length: count }, () => {
+      const name = `f${this.#next++}`;
+      const body: Parameters<Kernel["defineFunction"]>[2] = ({ words, cpu }) => {
+        this.events[cpu]!.push(`${name} ${words.join()}`);
+        return RESULT + (words[0] ?? 0n);
+      };
+      return this.kernel.defineFunction(name, shape, body, options);
+    });
+  }
+
+  /** A program that writes down its number and the first word of its context. */
+  program(kind: LinkKind, id: number, result = 0): LoadedProgram {
+    return this.tracer(kind, id, result, {});
+  }
+
+  /** One that writes down its number, the first word and its cookie. */
+  cookieProgram(kind: LinkKind, id: number): LoadedProgram {
+    const text = `
+      r6 = *(u64 *)(r1 + 0)
+      call 174
+      r3 = r0
+      r2 = r6
+      r1 = ${id}
+      call ${RECORD}
+      r0 = 0
+      exit`;
+    return this.load(`t${id}`, "tracing", text, { attachType: kind === "fentry" ? "trace_fentry" : "trace_fexit" });
+  }
+
+  attach(
+    kind: LinkKind,
+    id: number,
+    functions: readonly TracedFunction[],
+    cookies?: readonly bigint[],
+  ): MultiTracingLink {
+    const program = cookies === undefined ? this.program(kind, id) : this.cookieProgram(kind, id);
+    return this.kernel.attachMulti(program, functions, cookies === undefined ? {} : { cookies });
+  }
+
+  /** Calls a function with 1, 2, 3 …, and gives what ran, without arguments: `p1 f0 p2`. */
+  call(traced: TracedFunction, cpu = 0): string {
+    this.events[cpu]!.length = 0;
+    const words = traced.places.slots.map((_, i) => BigInt(i + 1));
+    const { value, stop } = traced.run(words, { cpu });
+    if (value !== RESULT + 1n)
+      throw new Error(`${traced.name} gave ${value}, ${JSON.stringify(stop, (_, v) => String(v))}`);
+    return this.take2(cpu);
+  }
+
+  /** What has run, without arguments. */
+  take2(cpu = 0): string {
+    return this.events[cpu]!.splice(0)
+      .map((event) => event.split(" ")[0]!)
+      .join(" ");
+  }
+
+  /** All that an observer can find out about the state: sites with their bytes, trampolines, and bytes of memory. */
+  state(): string {
+    const { kernel } = this;
+    const sites = kernel.textSites.map(({ address, size, state }) => {
+      const target = state.kind === "nop" ? "" : state.target;
+      return `${address} ${state.kind} ${target} ${kernel.memory.view(address, size).join()}`;
+    });
+    return [...sites, kernel.trampolines.count, kernel.trampolines.bytes, kernel.memory.allocated].join("\n");
+  }
+}
