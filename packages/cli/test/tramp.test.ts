@@ -7,7 +7,7 @@ test("tramp prints code with the role of each part, the frame and the places of 
   const { out, code } = bpfkit(["tramp", "--model", "int (int)", "--fmod-ret", "1", "--arch", "arm64"]);
   expect(code).toBe(0);
   expect(out).toMatchInlineSnapshot(`
-    "s32 (s32), fmod_ret, for arm64: 204 bytes; layout pac no-bti no-far tailCalls=pointer no-directTailCalls lse
+    "s32 (s32), fmod_ret, for arm64: 204 bytes, entered by a call; layout pac no-bti no-far tailCalls=pointer no-directTailCalls lse
 
     arguments
       word  in

@@ -7,7 +7,6 @@ import {
   type LinkKind,
   notesOf,
   parseFuncModel,
-  planTrampoline,
   type TrampolinePlan,
   type TrampolineSpec,
 } from "@bpfkit/core";
@@ -90,6 +89,8 @@ interface Stretch {
 interface Made {
   readonly spec: TrampolineSpec;
   readonly places: ArgPlaces;
+  /** How the function's entry leads there. */
+  readonly entered: string;
   readonly image: Image;
   readonly stretches: readonly Stretch[];
   readonly code: readonly Code[];
@@ -112,9 +113,9 @@ function make(spec: TrampolineSpec, backend: Backend): Made {
     text,
     note: after?.(offset, offset + bytes.length),
   }));
-  // How it is entered, which is all that the last argument decides, shows in no role.
-  const plan = planTrampoline(spec, places, false);
-  return { spec, places, image, stretches: stretchesOf(plan, image), code };
+  const plan = backend.planTrampoline(spec);
+  const entered = spec.indirect === true ? "through a pointer" : `by a ${plan.entered}`;
+  return { spec, places, entered, image, stretches: stretchesOf(plan, image), code };
 }
 
 /** Blocks of programs and what lies between them. */
@@ -158,8 +159,8 @@ function counted(kinds: readonly string[]): string {
 }
 
 function toText(made: Made, style: Style): string {
-  const { places, image, stretches, code } = made;
-  const head = `${titleOf(made)}, for ${image.arch}: ${grouped(image.code.length)} bytes`;
+  const { places, entered, image, stretches, code } = made;
+  const head = `${titleOf(made)}, for ${image.arch}: ${grouped(image.code.length)} bytes, entered ${entered}`;
   const words = places.slots.map(({ in: where, index, clear }, i) => [
     i,
     where === "register" ? `register ${index}` : `stack, word ${index}`,
@@ -191,13 +192,14 @@ function toSvg(made: Made): string {
   return frameSvg(titleOf(made), `${image.arch}, offsets and sizes in bytes`, image.subprogs[0]!.frame);
 }
 
-function toJson({ spec, places, image, stretches, code }: Made): unknown {
+function toJson({ spec, places, entered, image, stretches, code }: Made): unknown {
   const { links, original, funcIp, tailCalls, indirect } = spec;
   return {
     model: formatFuncModel(spec.model),
     arch: image.arch,
     layout: image.layout,
     spec: { links: links.map(({ kind }) => kind), original, funcIp, tailCalls, indirect },
+    entered,
     bytes: image.code.length,
     arguments: places.slots.map(({ in: where, index, clear }) => ({ in: where, index, clear })),
     frame: image.subprogs[0]!.frame,
