@@ -16,6 +16,7 @@ import { compareRows as compareRowsArm64 } from "./rows-arm64.mjs";
 import { compareRows as compareRowsRiscv64 } from "./rows-riscv64.mjs";
 import { compareRows as compareRowsX86 } from "./rows-x86-64.mjs";
 import { compareTailCalls } from "./tail-calls.mjs";
+import { compareBehaviour } from "./trampoline-behaviour.mjs";
 import { compareTrampolines } from "./trampolines.mjs";
 
 const ARCHES = {
@@ -42,10 +43,16 @@ const parts = values.arch.split(",").flatMap((arch) => {
   const { backend, compareRows, insertsZext } = ARCHES[arch];
   return [
     ...(arch === "x86-64" ? [["the example", compareFirewall]] : []),
-    [`generated programs, ${arch}`, () => comparePrograms(programs, seed, { backend, insertsZext })],
+    ...(programs > 0
+      ? [[`generated programs, ${arch}`, () => comparePrograms(programs, seed, { backend, insertsZext })]]
+      : []),
     [`passes, ${arch}`, () => comparePasses(backend, { insertsZext })],
     [`tail calls, ${arch}`, () => compareTailCalls(backend)],
     [`trampolines, ${arch}`, () => compareTrampolines(backend)],
+    ...["7.2", "6.12"].map((version) => [
+      `programs at functions of Linux ${version}, ${arch}`,
+      () => compareBehaviour(backend, version),
+    ]),
     [`functions of the kernel, ${arch}`, () => compareFunctions(backend)],
     [`the corpus, ${arch}`, () => compareCorpus(backend, stride)],
     [`rows of the ${arch} table`, () => compareRows({ runsPerRow, seed })],
