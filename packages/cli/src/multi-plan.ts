@@ -97,8 +97,8 @@ export function planReport(
   };
 }
 
-/** The functions of a request that can be taken; the others go to `refused`. */
-function takeable(
+/** The functions of a request that can be taken, without those that `refused` gets. */
+export function takeable(
   state: MultiState,
   request: { readonly kind: LinkKind; readonly program: number; readonly functions: readonly number[] },
   refused: Map<string, Refused>,

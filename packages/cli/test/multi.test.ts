@@ -161,3 +161,106 @@ test("a function that has all the programs it can have is refused to a further o
     { function: "vfs_read", cause: "state", reason: expect.stringMatching(/39 .* of at most 38.*E2BIG/) },
   ]);
 });
+
+describe("compare", () => {
+  function compare(functions: string, ...more: readonly string[]): Outcome {
+    return bpfkit(["multi", "compare", "--btf", "k.btf", "--functions", functions, ...more], { "k.btf": FUNCTIONS });
+  }
+
+  test("multi compare prints designs side by side", () => {
+    const { out, code } = compare("vfs_r*,vfs_w*,tcp_v4_send*;vfs_re*", "--kind", "fexit");
+    expect(code).toBe(0);
+    expect(out).toMatchInlineSnapshot(`
+      "fexit programs on x86-64
+
+      attach program 0 to 12 functions: planned in 0.0 ms
+        design        made  bytes  given back  pokes  rows  waits
+        shared           6  1,291           0     12     0      0
+        per-function    12  2,271           0     12     0      0
+        global           6  -               0     12    12      0
+
+      attach program 1 to 6 functions: planned in 0.0 ms
+        design        made  bytes  given back  pokes  rows  waits
+        shared           4  956             1      6     0      1
+        per-function     6  1,400           6      6     0      1
+        global           0  -               0      0     6      1
+
+      detach program 0 from 12 functions: planned in 0.0 ms
+        design        made  bytes  given back  pokes  rows  waits
+        shared           4  680             9     12     0      1
+        per-function     6  986            12     12     0      1
+        global           0  -               2      6    12      1
+
+      detach program 1 from 6 functions: planned in 0.0 ms
+        design        made  bytes  given back  pokes  rows  waits
+        shared           0  0               4      6     0      1
+        per-function     0  0               6      6     0      1
+        global           0  -               4      6     6      1
+
+      with all programs attached
+        design        trampolines  bytes
+        shared                  9  2,095
+        per-function           12  2,685
+        global                  6  -
+
+      what a call costs more, with one program that does nothing
+        function                                                          design                           instructions  loads  stores
+        void (u64, u64, u32)                                              per-function                               46      9      15
+        void (u64, u64, u32)                                              shared                                     48     10      16
+        void (u64, u64, u32)                                              shared, cookies of 12 functions           113     20      18
+        void (u64, u64, u32, u32, u32, u32, u32, s32, u64, s32, u8, u32)  per-function                               86     24      40
+        void (u64, u64, u32, u32, u32, u32, u32, s32, u64, s32, u8, u32)  shared                                     88     25      41
+
+      pokes are entries rewritten, rows are entries of a table by function, waits are grace periods
+      global: trampolines of this design are not built here, so they have no bytes and no calls
+      "
+    `);
+  });
+
+  interface Compared {
+    readonly changes: readonly {
+      readonly change: string;
+      readonly designs: Readonly<Record<string, { images: number; retired: number; bytes?: number; pokes: number }>>;
+    }[];
+    readonly standing: Readonly<Record<string, { images: number; bytes?: number }>>;
+    readonly calls: readonly { design: string; functions: number; instructions: number; loads: number }[];
+  }
+
+  test.each(["x86-64", "arm64", "riscv64"])("%s: what each design makes is there until it is given back", (arch) => {
+    const report: Compared = JSON.parse(compare("vfs_*,ksys_*;*_r*;vfs_read", "--arch", arch, "-j").out);
+    expect(report.changes.map(({ change }) => change)).toEqual([
+      ...Array(3).fill("attach"),
+      ...Array(3).fill("detach"),
+    ]);
+    for (const [design, { images }] of Object.entries(report.standing)) {
+      const made = report.changes.map(({ designs }) => designs[design]!.images - designs[design]!.retired);
+      expect(
+        made.reduce((sum, count) => sum + count, 0),
+        design,
+      ).toBe(0);
+      expect(
+        made.slice(0, 3).reduce((sum, count) => sum + count, 0),
+        design,
+      ).toBe(images);
+    }
+    const { shared, "per-function": own, global } = report.standing;
+    expect(own!.images).toBe(130); // all functions that have a program
+    expect(global!.images).toBeLessThan(shared!.images);
+    expect(shared!.images).toBeLessThan(own!.images);
+    expect(shared!.bytes).toBeLessThan(own!.bytes!);
+    const [one, many, searched] = report.calls;
+    expect([one, many, searched].map((call) => call!.design)).toEqual(["per-function", "shared", "shared, cookies"]);
+    expect(many!.instructions).toBeGreaterThanOrEqual(one!.instructions);
+    // one comparison for each halving of 103 functions, and the last
+    expect(searched!.functions).toBe(103);
+    expect(searched!.loads).toBeGreaterThanOrEqual(many!.loads + Math.ceil(Math.log2(103)) + 1);
+  });
+
+  test("functions that are refused are left out, and programs without any", () => {
+    const report: Compared = JSON.parse(compare("_printk;vfs_read,snprintf", "-j").out);
+    expect(report.changes.length).toBe(2);
+    expect(report.standing.shared!.images).toBe(1);
+    expect(compare("_printk").out).not.toContain("what a call costs");
+    expect(compare("vfs_read", "--all")).toMatchObject({ code: 2, err: "bpfkit: multi compare takes no --all\n" });
+  });
+});
