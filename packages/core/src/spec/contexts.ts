@@ -271,3 +271,48 @@ export const CONTEXTS: { readonly [T in ProgramTypeName]: ContextSpec } = {
   struct_ops: typed("the member function's arguments"),
   ext: typed("the context of the program that is extended"),
 };
+
+/** What programs may read, and rarely write, behind pointers that the kernel gives them. */
+export interface PointerFields {
+  /** A socket in any state (struct bpf_sock, as far as every socket has it). */
+  readonly "sock-common": ContextSpec;
+  /** A full socket (struct bpf_sock). */
+  readonly socket: ContextSpec;
+  /** A TCP socket (struct bpf_tcp_sock). */
+  readonly "tcp-sock": ContextSpec;
+  /** An AF_XDP socket (struct bpf_xdp_sock). */
+  readonly "xdp-socket": ContextSpec;
+  /** Keys of the flow dissector (struct bpf_flow_keys). */
+  readonly "flow-keys": ContextSpec;
+}
+
+const sockRows = (full: boolean): readonly Row[] => [
+  ["bound_dev_if", 0, 4, w4, no],
+  ...atStart("family", 4),
+  ...(full ? [...atStart("type", 8), ...atStart("protocol", 12)] : []),
+  ...(full ? [["mark", 16, 4, w4, no] as Row, ["priority", 20, 4, w4, no] as Row] : []),
+  ["src_ip4", 24, 4, up4, no],
+  ["src_ip6", 28, 16, up4, no],
+  ...atStart("src_port", 44),
+  ["dst_port", 48, 2, up2, no],
+  ["dst_port", 48, 4, w4, no],
+  ["dst_ip4", 52, 4, up4, no],
+  ["dst_ip6", 56, 16, up4, no],
+  ...atStart("state", 72),
+  ...atStart("rx_queue_mapping", 76),
+];
+
+/** Fields behind pointers, in Linux 7.2. */
+// biome-ignore format: one row per field, columns
+export const POINTER_FIELDS: PointerFields = {
+  "sock-common": struct("bpf_sock", 80, ...sockRows(false)),
+  socket: struct("bpf_sock", 80, ...sockRows(true)),
+  "tcp-sock": struct("bpf_tcp_sock", 112,
+    ["counters",        0, 80, w4, no],
+    ["bytes_received", 80,  8, w8, no],
+    ["bytes_acked",    88,  8, w8, no],
+    ["dsack_dups",     96, 16, w4, no],
+  ),
+  "xdp-socket": struct("bpf_xdp_sock", 4, ["queue_id", 0, 4, w4, no]),
+  "flow-keys": struct("bpf_flow_keys", 56, ["keys", 0, 56, up8, up8]),
+};

@@ -29,11 +29,12 @@ export type BtfStruct =
 /**
  * What a helper takes as an argument. A question mark: a null pointer will do.
  *
- * - `any`: a number, or anything at all
+ * - `any`: a number, or anything at all; `number`: a number and no pointer
  * - `context`: the pointer that the program got, as it was
  * - `map`; `key`, `value`: memory of that map's key or value size, read; `value-out`: written, need not be initialised
  * - `in`, `out`, `inout`: memory, read, written or both (`out` need not be initialised, the others must); its length is the next
  *   argument, a `size` (1 or more) or a `size0` (0 or more). `in:N`, `out:N`, `inout:N`: memory of N bytes, without a length
+ * - `map-memory`: memory within a map's value, read and written; its length is the next argument
  * - `alloc-size`: a constant, the size of the memory given back
  * - `string`: a constant string in a read-only map, with its zero byte
  * - `callback`: a subprogram; `stack?`: what it gets passed, stack memory or 0
@@ -46,6 +47,7 @@ export type BtfStruct =
  */
 export type HelperArg =
   | "any"
+  | "number"
   | "context"
   | "context?"
   | "map"
@@ -68,6 +70,7 @@ export type HelperArg =
   | "out:8"
   | "inout:4"
   | "inout:8"
+  | "map-memory"
   | "alloc-size"
   | "string"
   | "callback"
@@ -109,7 +112,7 @@ export type HelperResult =
 
 /** What a helper does besides, and who may call it. */
 export interface HelperEffects {
-  /** What it gives back is a reference, which the program has to release. */
+  /** What it gives back, or the dynptr that it makes, is a reference, which the program has to release. */
   readonly acquires?: true;
   /** Number of the argument, from 1, whose reference it releases. */
   readonly releases?: 1 | 2;
@@ -152,6 +155,7 @@ export function mayWrite(arg: HelperArg): boolean {
 
 const HARMLESS: ReadonlySet<HelperArg> = new Set<HelperArg>([
   "any",
+  "number",
   "context",
   "context?",
   "map",

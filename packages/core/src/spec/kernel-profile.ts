@@ -23,6 +23,8 @@ export interface KernelProfile {
   readonly registersBytes: number;
   /** A subprogram of a program that can be entered again on the same CPU may have its stack elsewhere, so that chains of calls count less. */
   readonly privateStacks: boolean;
+  /** Pointers into the packet are worth nothing after a tail call that failed. */
+  readonly tailCallsChangePacket: boolean;
   /** Attach types with this number or a higher one are not known yet. */
   readonly attachTypes: number;
   /** Map types with this number or a higher one are not known yet. */

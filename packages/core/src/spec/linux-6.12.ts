@@ -74,6 +74,7 @@ export const LINUX_6_12: KernelProfile = {
   },
   registersBytes: 168,
   privateStacks: false,
+  tailCallsChangePacket: true,
   attachTypes: 57,
   mapTypes: 34,
   lacks: LACKS,

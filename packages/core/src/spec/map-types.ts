@@ -77,7 +77,6 @@ const storage = (helpers: readonly HelperName[], ...flags: readonly FlagName[]):
 const cgroupStorage: Row = {
   flags: ["numa_node", ...ACCESS],
   key: either(8, 16),
-  value: upTo(PER_CPU_MAX),
   entries: "zero",
   helpers: ["get_local_storage"],
 };
@@ -90,7 +89,7 @@ const ROWS: { readonly [T in Exclude<MapTypeName, "unspec">]: Row } = {
     directValue: true,
     sleepable: true,
   },
-  prog_array: { flags: ["numa_node", ...USER], value: exactly(4), helpers: ["tail_call"] },
+  prog_array: { flags: ["numa_node", ...USER], value: exactly(4), helpers: ["tail_call"], sleepable: true },
   perf_event_array: {
     flags: ["numa_node", "preserve_elems", ...USER],
     value: exactly(4),
@@ -184,7 +183,7 @@ const ROWS: { readonly [T in Exclude<MapTypeName, "unspec">]: Row } = {
     value: either(4, 8),
     helpers: ["sk_select_reuseport"],
   },
-  percpu_cgroup_storage: { ...cgroupStorage, perCpu: true },
+  percpu_cgroup_storage: { ...cgroupStorage, value: upTo(PER_CPU_MAX), perCpu: true },
   queue: { flags: ["numa_node", ...ACCESS], key: NOTHING, helpers: QUEUE, sleepable: true },
   stack: { flags: ["numa_node", ...ACCESS], key: NOTHING, helpers: QUEUE, sleepable: true },
   sk_storage: storage(["sk_storage_get", "sk_storage_delete"], "clone"),

@@ -1,5 +1,5 @@
 // Programs of type socket_filter and sched_cls: struct __sk_buff as user space knows it (UAPI linux/bpf.h), and the packet behind it.
-import { Access, type Allocation, BpfError, type ContextLayout, type Memory } from "@bpfkit/core";
+import { Access, type Allocation, BpfError, type ContextLayout, type Memory, programType } from "@bpfkit/core";
 import type { Context, ContextInput, ContextKind } from "./context.ts";
 
 /*
@@ -17,8 +17,7 @@ import type { Context, ContextInput, ContextKind } from "./context.ts";
  *   192 data   200 data_end   208 data_meta   216 dev → 232 ifindex, 32 bits   224 len   228 protocol, 16 bits   230 packet type, bits 0 to 2
  */
 const SIZE = 192;
-const [LEN, PKT_TYPE, PROTOCOL, IFINDEX, CB, WIRE_LEN, GSO_SEGS] = [0, 4, 16, 40, 48, 160, 164] as const;
-const CB_SIZE = 20;
+const [LEN, PKT_TYPE, PROTOCOL, IFINDEX, WIRE_LEN, GSO_SEGS] = [0, 4, 16, 40, 160, 164] as const;
 const [DATA, DATA_END, DATA_META, NATIVE, DEVICE, END] = [76, 80, 140, 192, 232, 236] as const;
 const NATIVE_FIELDS: ContextLayout = [
   { name: "len", offset: LEN, size: 4, at: NATIVE + 32, bytes: 4 },
@@ -39,20 +38,31 @@ interface View {
   readonly layout: ContextLayout;
 }
 
+/** Runs of bytes that programs of a type may read or write, whole fields. A socket is not there: what reads it finds a null pointer. */
+function spansOf(type: "socket_filter" | "sched_cls", what: "read" | "write"): View["readable"] {
+  const spans: [number, number][] = [];
+  for (const { offset, size, ...field } of programType(type)!.context.fields) {
+    const last = spans.at(-1);
+    if (field[what] === 0) continue;
+    if (last !== undefined && last[0] + last[1] === offset) last[1] += size;
+    else spans.push([offset, size]);
+  }
+  return spans;
+}
+
 const FILTER: View = {
   type: "socket_filter",
-  readable: [[0, 72], [84, 4], [164, 4], [176, 4]],
-  writable: [[CB, CB_SIZE]],
+  readable: spansOf("socket_filter", "read"),
+  writable: spansOf("socket_filter", "write"),
   skipped: 14,
   direct: false,
   layout: NATIVE_FIELDS,
-}; // biome-ignore format: spans
+};
 
-// Writable are mark and queue_mapping, priority, tc_index to cb, tc_classid, tstamp.
 const CLASSIFIER: View = {
   type: "sched_cls",
-  readable: [[0, 88], [140, 4], [152, 29], [184, 8]],
-  writable: [[8, 8], [32, 4], [44, 24], [72, 4], [152, 8]],
+  readable: spansOf("sched_cls", "read"),
+  writable: spansOf("sched_cls", "write"),
   skipped: 0,
   direct: true,
   layout: [
@@ -61,7 +71,7 @@ const CLASSIFIER: View = {
     { name: "data_end", offset: DATA_END, size: 4, at: NATIVE + 8, bytes: 8 },
     { name: "data_meta", offset: DATA_META, size: 4, at: NATIVE + 16, bytes: 8 },
   ],
-}; // biome-ignore format: spans
+};
 /** Spans that a caller may set: mark, priority to ifindex, cb, tstamp to gso_segs, gso_size, hwtstamp. */
 const SETTABLE = [
   [8, 12],

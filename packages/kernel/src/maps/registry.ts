@@ -1,5 +1,5 @@
 // Map types by their UAPI numbers: what may be created, and the kernel's checks on creation.
-import { BpfError, MAP_FLAGS, type MapSpec, mapTypeName } from "@bpfkit/core";
+import { BpfError, MAP_FLAGS, type MapSpec, mapType, mapTypeName } from "@bpfkit/core";
 import { ArrayMap } from "./array.ts";
 import { HashMap } from "./hash.ts";
 import type { LiveMap, MapSite } from "./map.ts";
@@ -11,50 +11,37 @@ const PER_CPU_MAX = 32 << 10;
 const HASH_ELEMENT = 48;
 const INT_MAX = 0x7fff_ffff;
 
-const ACCESS_FLAGS = MAP_FLAGS.rdonly | MAP_FLAGS.wronly | MAP_FLAGS.rdonly_prog | MAP_FLAGS.wronly_prog;
-const ARRAY_FLAGS = MAP_FLAGS.numa_node | ACCESS_FLAGS;
-const HASH_FLAGS = MAP_FLAGS.no_prealloc | MAP_FLAGS.numa_node | MAP_FLAGS.zero_seed | ACCESS_FLAGS;
-
 interface MapType {
-  /** Bits that `flags` may have. */
-  readonly flags: number;
   readonly check: (spec: MapSpec) => void;
   readonly create: (site: MapSite, spec: MapSpec, type: string) => LiveMap;
 }
 
 const TYPES: { readonly [name: string]: MapType } = {
   array: {
-    flags: ARRAY_FLAGS | MAP_FLAGS.mmapable | MAP_FLAGS.inner_map,
     check: (spec) => checkArray(spec, INT_MAX),
     create: (site, spec, type) => new ArrayMap(site, spec, type, false),
   },
   percpu_array: {
-    flags: ARRAY_FLAGS,
     check: (spec) => checkArray(spec, PER_CPU_MAX),
     create: (site, spec, type) => new ArrayMap(site, spec, type, true),
   },
   hash: {
-    flags: HASH_FLAGS,
     check: (spec) => checkHash(spec, KMALLOC_MAX),
     create: (site, spec, type) => new HashMap(site, spec, type, { lru: false, perCpu: false }),
   },
   percpu_hash: {
-    flags: HASH_FLAGS,
     check: (spec) => checkHash(spec, PER_CPU_MAX),
     create: (site, spec, type) => new HashMap(site, spec, type, { lru: false, perCpu: true }),
   },
   lru_hash: {
-    flags: HASH_FLAGS | MAP_FLAGS.no_common_lru,
-    check: (spec) => checkLru(spec, KMALLOC_MAX),
+    check: (spec) => checkHash(spec, KMALLOC_MAX),
     create: (site, spec, type) => new HashMap(site, spec, type, { lru: true, perCpu: false }),
   },
   lru_percpu_hash: {
-    flags: HASH_FLAGS | MAP_FLAGS.no_common_lru,
-    check: (spec) => checkLru(spec, PER_CPU_MAX),
+    check: (spec) => checkHash(spec, PER_CPU_MAX),
     create: (site, spec, type) => new HashMap(site, spec, type, { lru: true, perCpu: true }),
   },
   prog_array: {
-    flags: MAP_FLAGS.numa_node | MAP_FLAGS.rdonly | MAP_FLAGS.wronly,
     check: checkProgArray,
     create: (site, spec, type) => new ProgArrayMap(site, spec, type),
   },
@@ -79,9 +66,12 @@ export function createLiveMap(site: MapSite, spec: MapSpec): LiveMap {
       expected: Object.keys(TYPES).join(", "),
     });
   }
-  const unknown = spec.flags & ~type.flags;
+  if (name.startsWith("lru_") && spec.flags & MAP_FLAGS.no_prealloc)
+    refuse(spec, "an LRU map without preallocation", "ENOTSUPP", "no flag 0x1");
+  const { flags } = mapType(spec.type)!;
+  const unknown = spec.flags & ~flags;
   if (unknown !== 0)
-    refuse(spec, `flags 0x${(unknown >>> 0).toString(16)}`, "EINVAL", `bits of 0x${type.flags.toString(16)}`);
+    refuse(spec, `flags 0x${(unknown >>> 0).toString(16)}`, "EINVAL", `bits of 0x${flags.toString(16)}`);
   for (const both of [MAP_FLAGS.rdonly_prog | MAP_FLAGS.wronly_prog, MAP_FLAGS.rdonly | MAP_FLAGS.wronly]) {
     if ((spec.flags & both) === both) refuse(spec, "flags for reading only and writing only", "EINVAL", "one of them");
   }
@@ -119,11 +109,6 @@ function checkHash(spec: MapSpec, valueMax: number): void {
       `less than ${KMALLOC_MAX - HASH_ELEMENT}`,
     );
   }
-}
-
-function checkLru(spec: MapSpec, valueMax: number): void {
-  if (spec.flags & MAP_FLAGS.no_prealloc) refuse(spec, "an LRU map without preallocation", "ENOTSUPP", "no flag 0x1");
-  checkHash(spec, valueMax);
 }
 
 function checkSize(spec: MapSpec, what: string, size: number, max: number): void {

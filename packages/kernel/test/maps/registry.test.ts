@@ -10,6 +10,7 @@ describe("map creation", () => {
     ["no map type", mapSpec(99)],
     ["a map type that is not built", mapSpec(27)],
     ["an array without an index for a key", mapSpec(ARRAY, { keySize: 8 })],
+    ["a per-CPU array on a NUMA node", mapSpec(PERCPU_ARRAY, { flags: 4 })],
     ["an array of nothing", mapSpec(ARRAY, { valueSize: 0 })],
     ["an array of no elements", mapSpec(ARRAY, { maxEntries: 0 })],
     ["an array without preallocation", mapSpec(ARRAY, { flags: 1 })],
