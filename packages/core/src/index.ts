@@ -43,6 +43,7 @@ export {
   type HelperVariant,
   mayWrite,
 } from "./spec/helper-words.ts";
+export { POINTER_FIELDS, type PointerFields } from "./spec/contexts.ts";
 export { HELPER_IDS, type HelperName } from "./spec/helper-names.ts";
 export { HELPERS } from "./spec/helpers.ts";
 export {
