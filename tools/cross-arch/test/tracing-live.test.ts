@@ -133,43 +133,38 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
     }
   });
 
-  test("a change that fails at any of its steps leaves everything as it was", () => {
+  test.each(["a function", "a subprogram"])("a change that fails at any of its steps leaves %s as it was", (what) => {
     const world = new TracingWorld(backend, 1);
     const { kernel } = world;
     const sum = world.sum();
-    const stays = kernel.attach(world.tracer("fexit", 1), sum);
+    const main = world.load("main", "syscall", "r1 = 5\ncall sub\nexit\nsub: r0 = r1\nr0 += 100\nexit");
+    const target = what === "a function" ? sum : { program: main, subprog: "sub", model: "u64 (u64)" };
+    /** Numbers of the programs that a call has met. */
+    const met = (): string[] => {
+      if (what === "a function") expect(sum.run([5n]).value).toBe(105n);
+      else expect(main.run().returnValue).toBe(105);
+      return world.take().flatMap((line) => (line.startsWith("sum") ? [] : [line.split(":")[0]!]));
+    };
+    const stays = kernel.attach(world.tracer("fexit", 1), target);
     const program = world.tracer("fentry", 2);
     const state = (): unknown => [
       kernel.textSites.map(({ address, state: now }) => [address, now]),
       kernel.textSites.map(({ address, size }) => kernel.memory.view(address, size).slice()),
       trampolines(world),
     ];
-    const attach = (failing: number) =>
-      kernel.schedule({ operations: { attach: kernel.attaching(program, sum) }, failing: { attach: failing } });
-    const before = state();
-    let steps = 0;
-    for (; ; steps++) {
-      const { operations } = attach(steps);
-      if (operations.attach!.kind === "done") break;
-      expect({ steps, state: state() }).toEqual({ steps, state: before });
-      sum.run([5n]);
-      expect(world.take()).toEqual(["sum 5", "1: 5 105"]);
-    }
-    expect(steps).toBeGreaterThan(2);
-    sum.run([5n]);
-    expect(world.take()).toEqual([expect.stringMatching(/^2: 5 /), "sum 5", "1: 5 105"]);
-    const attached = state();
-    for (let step = 0; ; step++) {
-      const { operations } = kernel.schedule({ operations: { detach: stays.detaching() }, failing: { detach: step } });
-      if (operations.detach!.kind === "done") break;
-      expect({ step, isAttached: stays.isAttached, state: state() }).toEqual({
-        step,
-        isAttached: true,
-        state: attached,
-      });
-    }
-    sum.run([5n]);
-    expect(world.take()).toEqual([expect.stringMatching(/^2: 5 /), "sum 5"]);
+    /** Has each step fail in turn, until one too many is asked to; gives how many there are. */
+    const failing = (operation: () => Operation<unknown>, programs: readonly string[]): number => {
+      const before = state();
+      for (let step = 0; ; step++) {
+        const { operations } = kernel.schedule({ operations: { change: operation() }, failing: { change: step } });
+        if (operations.change!.kind === "done") return step;
+        expect({ step, state: state(), met: met() }).toEqual({ step, state: before, met: programs });
+      }
+    };
+    expect(failing(() => kernel.attaching(program, target), ["1"])).toBeGreaterThan(2);
+    expect(met()).toEqual(["2", "1"]);
+    expect(failing(() => stays.detaching(), ["2", "1"])).toBeGreaterThan(4);
+    expect([stays.isAttached, met()]).toEqual([false, ["2"]]);
   });
 });
 
