@@ -482,3 +482,9 @@ export { maskTailCalls } from "./passes/mask-tail-calls.ts";
 export { allPasses, type PassOptions } from "./passes/registry.ts";
 export { removeDeadCode } from "./passes/remove-dead-code.ts";
 export { zeroExtend } from "./passes/zero-extend.ts";
+
+// verifier/*.ts
+export type { LogLevel } from "./verifier/log.ts";
+export type { Rejected, Verdict, Verified, VerifierStats } from "./verifier/result.ts";
+export type { Budget, FunctionSignature } from "./verifier/verification.ts";
+export { KERNELS, verify, type VerifyOptions } from "./verifier/verify.ts";

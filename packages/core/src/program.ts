@@ -33,6 +33,10 @@ export interface MapSpec {
   readonly flags: number;
   /** Contents of element 0 at creation (global data sections). */
   readonly initial?: Uint8Array;
+  /** Name of the map that the maps inside of a map of maps are like. */
+  readonly inner?: string;
+  /** Offsets of kernel structures in the value, as BTF tells them: a spin lock, a timer. */
+  readonly fields?: { readonly spin_lock?: number; readonly timer?: number };
   /** Programs may not write it, nor may the host once it is filled (`.rodata`). */
   readonly frozen?: boolean;
 }

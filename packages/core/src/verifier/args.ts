@@ -1,0 +1,372 @@
+// Arguments of helpers: what each may be, and the memory that a pointer must lead to.
+import { MAP_FLAGS, MAP_TYPES } from "../isa/maps.ts";
+import type { HelperArg, HelperSpec } from "../spec/helper-words.ts";
+import { mapType } from "../spec/map-types.ts";
+import { checkAlignment, checkFields, checkPacket, checkRegion } from "./memory.ts";
+import { markPrecise } from "./precision.ts";
+import { Errno } from "./refusal.ts";
+import { AUX, baseOf, Flag, REF, SCALAR, Type, typeName } from "./register.ts";
+import { isConstant, SMIN, UMAX, UMIN } from "./scalar.ts";
+import { fillStack, passStack, stackRange } from "./stack.ts";
+import { bitsText } from "./text.ts";
+import type { Verification } from "./verification.ts";
+import { bigOf, signed, unsigned } from "./words.ts";
+
+const MAX_SIZE = 2 ** 29;
+
+/** What the arguments have told so far. */
+export interface CallFacts {
+  /** AUX of the map among the arguments; 0 for none. */
+  map: number;
+  /** Size that a constant argument gave to the result; −1 for none. */
+  allocSize: number;
+  /** Reference that is given back. */
+  released: number;
+  releasedArg: number;
+  callback: number;
+  /** Memory that is filled when all arguments are right. */
+  readonly fills: { readonly reg: number; readonly at: number; readonly size: number }[];
+  /** The constant key, where it is one. */
+  key: number | undefined;
+}
+
+const MEMORY = "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_";
+const SOCKETS = "sock_common, sock, tcp_sock, xdp_sock, ptr_, trusted_ptr_";
+
+/** One argument: register `reg`, of which the helper says `arg`. */
+export function checkArgument(
+  v: Verification,
+  spec: HelperSpec,
+  args: readonly HelperArg[],
+  n: number,
+  facts: CallFacts,
+): void {
+  const arg = args[n - 1]!;
+  const reg = n;
+  if (spec.name === "trace_printk" && n > 2) return;
+  const at = v.read(reg);
+  const r = v.frame.words;
+  const nullable = arg.endsWith("?");
+  const kind = nullable ? arg.slice(0, -1) : arg;
+  if (kind === "any") return;
+  if (nullable && isNull(r, at)) return;
+  checkType(v, reg, at, kind, nullable);
+  if (kind === "context") checkContext(v, reg, at);
+  if (spec.releases === n) {
+    if (r[at + REF] === 0) {
+      const text =
+        spec.name === "sk_release"
+          ? `release helper bpf_sk_release expects referenced PTR_TO_BTF_ID passed to R${reg}`
+          : undefined;
+      v.refuse(Errno.EINVAL, text ?? `R${reg} must be referenced when passed to release function`);
+    }
+    if (!isConstant(r, at + SCALAR) || (r[at + SCALAR]! | r[at + SCALAR + 1]!) !== 0)
+      v.refuse(Errno.EINVAL, `R${reg} must have zero offset when passed to release func or trusted arg to kfunc`);
+    facts.released = r[at + REF]!;
+    facts.releasedArg = reg;
+  }
+  switch (kind) {
+    case "map":
+      facts.map = r[at + AUX]!;
+      return;
+    case "key":
+      checkKey(v, reg, at, facts);
+      return;
+    case "value":
+    case "value-out": {
+      if (
+        facts.map !== 0 &&
+        kind === "value" &&
+        mapType(v.map(facts.map).type)?.update === "socket" &&
+        spec.name === "map_update_elem"
+      ) {
+        checkType(v, reg, at, "btf-sock", false);
+        return;
+      }
+      if (facts.map === 0) v.deny("invalid map_ptr to access map->value");
+      const size = v.map(facts.map).valueSize;
+      checkMemory(v, reg, at, size, kind === "value-out", false, facts);
+      return;
+    }
+    case "size":
+    case "size0":
+      checkSize(v, reg, at, args[n - 2]!, kind === "size0", facts);
+      return;
+    case "alloc-size":
+      if (!isConstant(r, at + SCALAR)) v.deny(`R${reg} is not a known constant'`);
+      facts.allocSize = unsigned(r[at + SCALAR]!, r[at + SCALAR + 1]!);
+      markPrecise(v, reg);
+      return;
+    case "string":
+      checkString(v, reg, at);
+      return;
+    case "map-memory":
+      return;
+    case "callback":
+      facts.callback = r[at + AUX]!;
+      return;
+    case "spin-lock":
+    case "timer":
+    case "kptr":
+      checkField(v, reg, at, kind);
+      return;
+    default: {
+      const sized = /^(in|out|inout):(\d+)$/.exec(kind);
+      if (sized !== null) checkMemory(v, reg, at, Number(sized[2]), sized[1] !== "in", false, facts, true);
+    }
+  }
+}
+
+/** A kernel structure in a map's value, at the place where BTF says that it is. */
+function checkField(v: Verification, reg: number, at: number, kind: string): void {
+  const r = v.frame.words;
+  const name = kind === "spin-lock" ? "bpf_spin_lock" : `bpf_${kind}`;
+  if (!isConstant(r, at + SCALAR))
+    v.refuse(Errno.EINVAL, `R${reg} doesn't have constant offset. ${name} has to be at the constant offset`);
+  if (kind === "kptr") return;
+  const map = v.map(r[at + AUX]!);
+  const place = kind === "timer" ? map.fields?.timer : map.fields?.spin_lock;
+  if (map.fields === undefined) v.refuse(Errno.EINVAL, `map '' has to have BTF in order to use ${name}`);
+  if (place === undefined) v.refuse(Errno.EINVAL, `map '' has no valid ${name}`);
+  const offset = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!);
+  if (offset !== place) v.refuse(Errno.EINVAL, `off ${offset} doesn't point to 'struct ${name}' that is at ${place}`);
+}
+
+function isNull(r: Int32Array, at: number): boolean {
+  return r[at] === Type.SCALAR && isConstant(r, at + SCALAR) && (r[at + SCALAR]! | r[at + SCALAR + 1]!) === 0;
+}
+
+const MEMORY_TYPES: ReadonlySet<number> = new Set<number>([
+  Type.STACK,
+  Type.PACKET,
+  Type.PACKET_META,
+  Type.MAP_KEY,
+  Type.MAP_VALUE,
+  Type.MEMORY,
+  Type.MEMORY | Flag.READ_ONLY,
+  Type.MEMORY | Flag.RECORD,
+  Type.BUFFER,
+  Type.BUFFER | Flag.READ_ONLY,
+  Type.BTF | Flag.TRUSTED,
+]);
+const SOCKET_TYPES: ReadonlySet<number> = new Set<number>([
+  Type.SOCK_COMMON,
+  Type.SOCKET,
+  Type.TCP_SOCK,
+  Type.XDP_SOCK,
+  Type.BTF,
+  Type.BTF | Flag.TRUSTED,
+]);
+
+/** The context as the program got it, not moved. */
+export function checkContext(v: Verification, reg: number, at: number): void {
+  const r = v.frame.words;
+  if (!isConstant(r, at + SCALAR)) v.deny(`variable ctx access var_off=${bitsText(r, at + SCALAR)} disallowed`);
+  const moved = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!);
+  if (moved !== 0) v.deny(`dereference of modified ctx ptr R${reg} off=${moved} disallowed`);
+}
+
+function checkType(v: Verification, reg: number, at: number, kind: string, nullable: boolean): void {
+  const given = v.frame.words[at]!;
+  const type = nullable ? given & ~Flag.MAYBE_NULL : given;
+  const need = (types: ReadonlySet<number> | number, expected: string): void => {
+    const fits = typeof types === "number" ? type === types : types.has(type);
+    if (!fits) v.deny(`R${reg} type=${typeName(given)} expected=${expected}`);
+  };
+  switch (kind) {
+    case "context":
+      need(Type.CONTEXT, "ctx");
+      return;
+    case "map":
+      need(Type.MAP, "map_ptr");
+      return;
+    case "size":
+    case "size0":
+    case "alloc-size":
+    case "number":
+      need(Type.SCALAR, "scalar");
+      return;
+    case "map-memory":
+      need(Type.MAP_VALUE, "map_value");
+      return;
+    case "string":
+      need(Type.MAP_VALUE, "map_value");
+      return;
+    case "callback":
+      need(Type.FUNCTION, "func");
+      return;
+    case "stack":
+      need(Type.STACK, "fp");
+      return;
+    case "spin-lock":
+      need(Type.MAP_VALUE, "map_value, ptr_");
+      return;
+    case "timer":
+    case "kptr":
+      need(Type.MAP_VALUE, "map_value");
+      return;
+    case "record":
+      need(Type.MEMORY | Flag.RECORD, "ringbuf_mem");
+      return;
+    case "dynptr":
+    case "dynptr-out":
+      need(Type.STACK, "fp, dynptr_ptr");
+      return;
+    case "socket":
+      need(Type.SOCKET, "sock");
+      return;
+    case "sock-common":
+      need(
+        new Set([Type.SOCK_COMMON, Type.SOCKET, Type.TCP_SOCK, Type.XDP_SOCK]),
+        "sock_common, sock, tcp_sock, xdp_sock",
+      );
+      return;
+    case "btf-sock":
+      need(SOCKET_TYPES, SOCKETS);
+      return;
+    case "percpu":
+      need(
+        new Set([Type.BTF | Flag.PERCPU, Type.BTF | Flag.PERCPU | Flag.TRUSTED]),
+        "percpu_ptr_, percpu_rcu_ptr_, percpu_trusted_ptr_",
+      );
+      return;
+    default:
+      if (kind.startsWith("btf:")) {
+        need(new Set([Type.BTF, Type.BTF | Flag.TRUSTED]), "ptr_, trusted_ptr_, rcu_ptr_");
+        return;
+      }
+      if (type === Type.CONTEXT && v.type.name === "syscall") return;
+      need(MEMORY_TYPES, v.modern ? `${MEMORY}, ctx` : MEMORY);
+      return;
+  }
+}
+
+function checkKey(v: Verification, reg: number, at: number, facts: CallFacts): void {
+  if (facts.map === 0) v.deny("invalid map_ptr to access map->key");
+  const map = v.map(facts.map);
+  checkMemory(v, reg, at, map.keySize, false, false, facts);
+  facts.key = constantKey(v, at, map.keySize);
+}
+
+/** A key of 4 bytes on the stack that is exactly known. */
+function constantKey(v: Verification, at: number, keySize: number): number | undefined {
+  const r = v.frame.words;
+  if (keySize !== 4 || baseOf(r[at]!) !== Type.STACK || !isConstant(r, at + SCALAR)) return undefined;
+  return v.constantOnStack(at, 4);
+}
+
+/** Memory of `size` bytes that the helper reads, or fills when `fills`. */
+export function checkMemory(
+  v: Verification,
+  reg: number,
+  at: number,
+  size: number,
+  fills: boolean,
+  zero: boolean,
+  facts: CallFacts,
+  aligned: boolean = false,
+): void {
+  const r = v.frame.words;
+  const type = r[at]!;
+  const base = baseOf(type);
+  switch (base) {
+    case Type.STACK: {
+      if (size === 0) {
+        if (!zero) v.deny("invalid zero-sized read");
+        return;
+      }
+      if (aligned) checkAlignment(v, at, 0, size, true);
+      const range = stackRangeOf(v, at, reg, size, fills);
+      if (fills) facts.fills.push({ reg, at, size });
+      else passStack(v, range, size, false);
+      return;
+    }
+    case Type.PACKET:
+    case Type.PACKET_META:
+      if (v.type.packet === "none" || (fills && v.type.packet !== "write"))
+        v.deny(fills ? "cannot write into packet" : "helper access to the packet is not allowed");
+      checkPacket(v, at, reg, 0, size);
+      return;
+    case Type.MAP_KEY:
+      if (fills) v.deny(`R${reg} cannot write into ${typeName(type)}`);
+      checkRegion(v, at, reg, 0, size, v.map(r[at + AUX]!).keySize, zero);
+      return;
+    case Type.MAP_VALUE: {
+      const map = v.map(r[at + AUX]!);
+      if (fills && (map.flags & MAP_FLAGS.rdonly_prog) !== 0)
+        v.deny(
+          `write into map forbidden, value_size=${map.valueSize} off=${signed(r[at + SCALAR]!, r[at + SCALAR + 1]!)} size=${size}`,
+        );
+      if (!fills && (map.flags & MAP_FLAGS.wronly_prog) !== 0)
+        v.deny(
+          `read from map forbidden, value_size=${map.valueSize} off=${signed(r[at + SCALAR]!, r[at + SCALAR + 1]!)} size=${size}`,
+        );
+      checkRegion(v, at, reg, 0, size, map.valueSize, zero);
+      checkFields(v, at, 0, size);
+      return;
+    }
+    case Type.MEMORY:
+    case Type.BUFFER:
+      if (fills && (type & Flag.READ_ONLY) !== 0) v.deny(`R${reg} cannot write into ${typeName(type)}`);
+      checkRegion(v, at, reg, 0, size, r[at + AUX]!, zero);
+      return;
+    case Type.CONTEXT:
+      checkRegion(v, at, reg, 0, size, 0xffff, zero);
+      return;
+    case Type.BTF:
+      return;
+    default:
+      if (size === 0 && zero && isNull(r, at)) return;
+      v.deny(`R${reg} type=${typeName(type)} expected=fp`);
+  }
+}
+
+function stackRangeOf(
+  v: Verification,
+  at: number,
+  reg: number,
+  size: number,
+  write: boolean,
+): ReturnType<typeof stackRange> {
+  return v.asInvalid(() => stackRange(v, at, reg, 0, size, write));
+}
+
+/** All memory that helpers fill, once every argument has been checked. */
+export function fillMemory(v: Verification, facts: CallFacts): void {
+  for (const { reg, at, size } of facts.fills) fillStack(v, stackRange(v, at, reg, 0, size, true), size);
+}
+
+function checkSize(v: Verification, reg: number, at: number, memory: HelperArg, zero: boolean, facts: CallFacts): void {
+  const r = v.frame.words;
+  const x = at + SCALAR;
+  if (r[x + SMIN + 1]! < 0) v.deny(`R${reg} min value is negative, either use unsigned or 'var &= const'`);
+  if (!zero && (r[x + UMIN]! | r[x + UMIN + 1]!) === 0)
+    v.deny(
+      `R${reg} invalid zero-sized read: u64=[${bigOf(r[x + UMIN]!, r[x + UMIN + 1]!)},${bigOf(r[x + UMAX]!, r[x + UMAX + 1]!)}]`,
+    );
+  const size = unsigned(r[x + UMAX]!, r[x + UMAX + 1]!);
+  if (size >= MAX_SIZE) v.deny(`R${reg} unbounded memory access, use 'var &= const' or 'if (var < const)'`);
+  const pointer = v.read(reg - 1);
+  const kind = memory.replace("?", "");
+  const fills = kind === "out" && isConstant(r, x);
+  if (!(isNull(r, pointer) && size === 0)) {
+    checkMemory(v, reg - 1, pointer, size, fills || kind === "inout" || kind === "out", zero, facts);
+    // What is written only in part has to hold something before, and holds anything after.
+    if ((kind === "out" || kind === "inout") && !fills && baseOf(r[pointer]!) === Type.STACK && size > 0)
+      passStack(v, stackRange(v, pointer, reg - 1, 0, size, true), size, true);
+  }
+  markPrecise(v, reg);
+}
+
+function checkString(v: Verification, reg: number, at: number): void {
+  const r = v.frame.words;
+  const map = v.map(r[at + AUX]!);
+  if ((map.flags & MAP_FLAGS.rdonly_prog) === 0 || map.frozen !== true)
+    v.deny(`R${reg} does not point to a readonly map'`);
+  if (!isConstant(r, at + SCALAR)) v.deny(`R${reg} is not a constant address'`);
+  if (map.type !== MAP_TYPES.array) v.deny("no direct value access support for this map type");
+  const offset = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!);
+  checkRegion(v, at, reg, 0, map.valueSize - offset, map.valueSize, false);
+  const { initial } = map;
+  if (initial !== undefined && initial.indexOf(0, offset) < 0) v.refuse(Errno.EINVAL, "string is not zero-terminated");
+}

@@ -1,0 +1,35 @@
+// What a program, its type and its maps must be before any path is walked.
+import { MAP_TYPES } from "../isa/maps.ts";
+import type { Program } from "../program.ts";
+import { mapType } from "../spec/map-types.ts";
+import type { ProgramTypeSpec } from "../spec/program-types.ts";
+import { isGplCompatible } from "./license.ts";
+import { Errno, Refusal } from "./refusal.ts";
+
+/** Program types that may sleep. */
+const SLEEPABLE: ReadonlySet<string> = new Set(["tracing", "lsm", "kprobe", "struct_ops", "syscall"]);
+const TRACING: ReadonlySet<string> = new Set([
+  "kprobe",
+  "tracepoint",
+  "perf_event",
+  "raw_tracepoint",
+  "raw_tracepoint_writable",
+]);
+
+/** @throws {Refusal} */
+export function checkLoad(program: Program, type: ProgramTypeSpec): void {
+  const refuse = (text: string): never => {
+    throw new Refusal(Errno.EINVAL, [text]);
+  };
+  if (type.name === "syscall" && program.sleepable !== true) refuse("Syscall programs can only be sleepable");
+  if (program.sleepable === true && !SLEEPABLE.has(type.name)) refuse("Program of this type cannot be sleepable");
+  if (type.name === "lsm" && !isGplCompatible(program.license))
+    refuse("LSM programs must have a GPL compatible license");
+  for (const map of program.maps) {
+    if (program.sleepable === true && mapType(map.type)?.sleepable === false && map.type !== MAP_TYPES.prog_array)
+      refuse("Sleepable programs can only use array, hash, ringbuf and local storage maps");
+    if (map.fields?.spin_lock === undefined) continue;
+    if (type.name === "socket_filter") refuse("socket filter progs cannot use bpf_spin_lock yet");
+    if (TRACING.has(type.name)) refuse("tracing progs cannot use bpf_spin_lock yet");
+  }
+}

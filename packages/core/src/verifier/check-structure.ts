@@ -1,0 +1,175 @@
+// What can be told from the shape of a program alone, in the order and the words of the kernel.
+import { Mark, type Structure } from "../analysis/structure.ts";
+import { opAt, registersOf, reservedFieldOf } from "../isa/decode.ts";
+import type { Insns } from "../isa/insns.ts";
+import { targetOf } from "../isa/targets.ts";
+import type { Program } from "../program.ts";
+import type { KernelProfile } from "../spec/kernel-profile.ts";
+import { Errno, Refusal } from "./refusal.ts";
+import { ROWS } from "./rows.ts";
+
+function refuse(text: string, errno: number = Errno.EINVAL): never {
+  throw new Refusal(errno, [text]);
+}
+
+/** Index in OPS of every instruction; −1 in second slots. @throws {Refusal} */
+export function checkInsns(program: Program, profile: KernelProfile): Int16Array {
+  const { insns } = program;
+  if (insns.length === 0 || insns.length > profile.limits.programInsns) throw new Refusal(Errno.E2BIG, []);
+  const ops = new Int16Array(insns.length).fill(-1);
+  for (let i = 0; i < insns.length; i += insns.width(i)) {
+    const op = opAt(insns, i);
+    if (op < 0) refuse(unknownText(insns, i));
+    ops[i] = op;
+    if (ROWS[op]!.kind === "callx") refuse("unknown opcode 8d");
+    checkFields(program, i, op, profile);
+  }
+  return ops;
+}
+
+const CLASS = 7;
+
+function unknownText(insns: Insns, i: number): string {
+  const code = insns.code(i);
+  const hex = code.toString(16).padStart(2, "0");
+  const group = code & CLASS;
+  if (code === 0x18)
+    return i + 1 >= insns.length || insns.code(i + 1) !== 0
+      ? "invalid bpf_ld_imm64 insn"
+      : "unrecognized bpf_ld_imm64 insn";
+  if ((group === 4 || group === 7) && (code & 0xf0) <= 0xd0) {
+    const operation = code & 0xf0;
+    if (code === 0xdf) return "unknown opcode df";
+    if (operation === 0xd0) return "BPF_END uses reserved fields";
+    if (operation === 0x80) return "BPF_NEG uses reserved fields";
+    if (operation === 0xb0) return "BPF_MOV uses reserved fields";
+    return "BPF_ALU uses reserved fields";
+  }
+  if (code === 0xc3 || code === 0xdb)
+    return `BPF_ATOMIC uses invalid atomic opcode ${(insns.imm(i) & 0xff).toString(16).padStart(2, "0")}`;
+  if (code === 0xcb || code === 0xd3) return "invalid atomic operand size";
+  if (code === 0xe5) return `invalid may_goto imm ${insns.imm(i)}`;
+  if (code === 0x85) return "BPF_CALL uses reserved fields";
+  return `unknown opcode ${hex}`;
+}
+
+function checkFields(program: Program, i: number, op: number, profile: KernelProfile): void {
+  const { insns } = program;
+  const row = ROWS[op]!;
+  const outside = registersOf(insns, i, op) & ~0x7ff;
+  if (outside !== 0) refuse(`R${31 - Math.clz32(outside & -outside)} is invalid`);
+  const isOpenExit =
+    row.kind === "exit" &&
+    profile.version !== "6.12" &&
+    insns.off(i) !== 0 &&
+    insns.imm(i) === 0 &&
+    insns.dst(i) === 0 &&
+    insns.src(i) === 0;
+  if (!isOpenExit && reservedFieldOf(insns, i, op) !== undefined) refuse(reservedText(insns, i, row.kind));
+  const imm = insns.imm(i);
+  if (row.kind === "div" && row.immediate && imm === 0) refuse("div by zero");
+  if (row.kind === "shift" && row.immediate && (imm < 0 || imm >= (row.wide ? 64 : 32))) refuse(`invalid shift ${imm}`);
+  if (row.kind === "loadImm64" && (insns.src(i) === 1 || insns.src(i) === 2))
+    refuse(`fd ${imm} is not pointing to valid bpf_map`, 9);
+  if (row.kind === "loadImm64" && (insns.src(i) === 5 || insns.src(i) === 6) && (imm < 0 || imm >= program.maps.length))
+    refuse(`fd ${imm} is not pointing to valid bpf_map`, 9);
+}
+
+function reservedText(insns: Insns, i: number, kind: string): string {
+  const code = insns.code(i);
+  switch (kind) {
+    case "neg":
+      return "BPF_NEG uses reserved fields";
+    case "end":
+      return "BPF_END uses reserved fields";
+    case "mov":
+    case "movsx":
+      return "BPF_MOV uses reserved fields";
+    case "alu":
+    case "div":
+    case "shift":
+      return "BPF_ALU uses reserved fields";
+    case "load":
+    case "loadSx":
+      return "BPF_LDX uses reserved fields";
+    case "store":
+      return "BPF_STX uses reserved fields";
+    case "storeImm":
+      return "BPF_ST uses reserved fields";
+    case "packetLoad":
+      return "BPF_LD_[ABS|IND] uses reserved fields";
+    case "loadImm64":
+      return insns.words[2 * i + 2] !== 0 ||
+        (insns.src(i) !== 0 && insns.imm(i + 1) !== 0 && insns.src(i) !== 2 && insns.src(i) !== 6)
+        ? insns.words[2 * i + 2] !== 0
+          ? "invalid bpf_ld_imm64 insn"
+          : "unrecognized bpf_ld_imm64 insn"
+        : "BPF_LD_IMM64 uses reserved fields";
+    case "callHelper":
+    case "tailCall":
+    case "callSubprog":
+    case "callKfunc":
+      return "BPF_CALL uses reserved fields";
+    case "exit":
+      return "BPF_EXIT uses reserved fields";
+    case "jump":
+      return "BPF_JA uses reserved fields";
+    case "jumpIf":
+      return "BPF_JMP/JMP32 uses reserved fields";
+    case "mayGoto":
+      return `invalid may_goto imm ${insns.imm(i)}`;
+    default:
+      return `opcode ${code.toString(16)} uses reserved fields`;
+  }
+}
+
+/** Jumps, ends of subprograms, and what can be reached. @throws {Refusal} */
+export function checkFlow(program: Program, structure: Structure, ops: Int16Array, typed: boolean): void {
+  const { insns } = program;
+  for (const { start, end } of structure.subprogs) {
+    let last = start;
+    for (let i = start; i < end; i += insns.width(i)) {
+      last = i;
+      const row = ROWS[ops[i]!]!;
+      const target = targetOf(insns, i, ops[i]!);
+      if (target === undefined) continue;
+      if (row.kind === "callSubprog" || row.kind === "loadImm64") {
+        if (target < 0 || target >= insns.length) refuse("call to invalid destination");
+        if ((structure.marks[target]! & Mark.START) === 0) refuse(`jump into the middle of ldimm64 insn ${target - 1}`);
+      } else if (target < start || target >= end) {
+        refuse(`jump out of range from insn ${i} to ${target}`);
+      }
+    }
+    const kind = ROWS[ops[last]!]!.kind;
+    if (kind !== "exit" && kind !== "jump" && kind !== "gotox") refuse("last insn is not an exit or jmp");
+  }
+  for (let i = 0; i < insns.length; i += insns.width(i)) {
+    const row = ROWS[ops[i]!]!;
+    const target = targetOf(insns, i, ops[i]!);
+    if (target !== undefined && row.kind !== "loadImm64" && (structure.marks[target]! & Mark.START) === 0)
+      refuse(`jump into the middle of ldimm64 insn ${target - 1}`);
+  }
+  for (let i = 0; i < insns.length; i += insns.width(i)) {
+    if ((structure.marks[i]! & Mark.REACHABLE) === 0) refuse(`unreachable insn ${i}`);
+  }
+  checkRecursion(structure, typed);
+}
+
+/** Subprograms that call themselves, in the end; their names are known where the program has types. */
+function checkRecursion({ subprogs }: Structure, typed: boolean): void {
+  const done = new Uint8Array(subprogs.length);
+  const open = new Uint8Array(subprogs.length);
+  const walk = (subprog: number): void => {
+    open[subprog] = 1;
+    for (const callee of subprogs[subprog]!.calls) {
+      if (open[callee] === 1) {
+        const name = (index: number): string => (typed ? subprogs[index]!.name : "");
+        refuse(`recursive call from ${name(subprog)}() to ${name(callee)}()`);
+      }
+      if (done[callee] === 0) walk(callee);
+    }
+    open[subprog] = 0;
+    done[subprog] = 1;
+  };
+  walk(0);
+}

@@ -1,0 +1,187 @@
+// Facts for passes and lowerings, from every state that an instruction was seen in: what holds in all of them.
+import { Fact, type InsnFacts, noFacts, PointerKind } from "../analysis/facts.ts";
+import { markUnusedUppers } from "../analysis/upper-halves.ts";
+import type { Program } from "../program.ts";
+import { AUX, baseOf, REG_WORDS, SCALAR, Type } from "./register.ts";
+import { ROWS } from "./rows.ts";
+import { holds, isConstant, UMAX, UMAX32 } from "./scalar.ts";
+import type { Verification } from "./verification.ts";
+
+const KINDS: Readonly<Record<number, number>> = {
+  [Type.CONTEXT]: PointerKind.CONTEXT,
+  [Type.STACK]: PointerKind.STACK,
+  [Type.MAP]: PointerKind.MAP,
+  [Type.MAP_VALUE]: PointerKind.MAP_VALUE,
+  [Type.PACKET]: PointerKind.PACKET,
+};
+/** Of a call's map argument: register by helper number. */
+const MAP_ARGUMENT: ReadonlyMap<number, number> = new Map([
+  [1, 1],
+  [2, 1],
+  [3, 1],
+  [12, 2],
+]);
+
+export class FactCollector {
+  readonly #facts: InsnFacts;
+  readonly #seen: Uint8Array;
+  readonly #ops: Int16Array;
+  readonly #program: Program;
+  /** Bits 1 and 2: a conditional jump was seen to jump, or to fall through. */
+  readonly #sides: Uint8Array;
+
+  constructor(program: Program, ops: Int16Array) {
+    this.#facts = noFacts(program.insns.length);
+    this.#seen = new Uint8Array(program.insns.length);
+    this.#sides = new Uint8Array(program.insns.length);
+    this.#ops = ops;
+    this.#program = program;
+  }
+
+  /** The state before the current instruction. */
+  see(v: Verification): void {
+    const i = v.state.insn;
+    const row = ROWS[this.#ops[i]!]!;
+    const { insns } = v;
+    const first = this.#seen[i] === 0;
+    this.#seen[i] = 1;
+    const r = v.frame.words;
+    switch (row.kind) {
+      case "div":
+      case "shift": {
+        const at = insns.src(i) * REG_WORDS;
+        const imm = insns.imm(i);
+        let flags = 0;
+        if (row.kind === "shift") {
+          const most = row.wide
+            ? r[at + SCALAR + UMAX + 1] === 0
+              ? r[at + SCALAR + UMAX]! >>> 0
+              : 64
+            : r[at + SCALAR + UMAX32]! >>> 0;
+          if (row.immediate || most < (row.wide ? 64 : 32)) flags = Fact.SHIFT_IN_RANGE;
+        } else {
+          const can = (value: number): boolean =>
+            row.immediate
+              ? imm === value
+              : row.wide
+                ? holds(r, at + SCALAR, value, value >> 31)
+                : canLow(r, at + SCALAR, value);
+          if (!can(0)) flags |= Fact.DIVISOR_NONZERO;
+          if (!can(-1)) flags |= Fact.DIVISOR_NOT_MINUS_ONE;
+        }
+        this.#meetFlags(i, flags, first);
+        return;
+      }
+      case "load":
+      case "loadSx":
+      case "loadAcquire":
+        this.#pointer(v, i, insns.src(i), first);
+        return;
+      case "store":
+      case "storeImm":
+      case "storeRelease":
+      case "atomic":
+        this.#pointer(v, i, insns.dst(i), first);
+        return;
+      case "callHelper":
+      case "tailCall":
+        this.#call(v, i, first);
+        return;
+      default:
+    }
+  }
+
+  #meetFlags(i: number, flags: number, first: boolean): void {
+    const column = this.#facts.flags;
+    column[i] = first ? flags : column[i]! & flags;
+  }
+
+  #pointer(v: Verification, i: number, reg: number, first: boolean): void {
+    const r = v.frame.words;
+    const at = reg * REG_WORDS;
+    const { facts } = this;
+    const kind = KINDS[baseOf(r[at]!)] ?? PointerKind.UNKNOWN;
+    const map = baseOf(r[at]!) === Type.MAP_VALUE ? r[at + AUX]! : 0;
+    const isFixed = isConstant(r, at + SCALAR) && r[at + SCALAR + 1] === r[at + SCALAR]! >> 31;
+    const place = (r[at + SCALAR]! + v.insns.off(i)) | 0;
+    const own = baseOf(r[at]!) !== Type.STACK || r[at + 4] === v.state.frames.length - 1;
+    if (first) {
+      facts.pointer[i] = own ? kind : PointerKind.UNKNOWN;
+      facts.map[i] = map;
+      facts.offset[i] = place;
+      if (isFixed && own && kind !== PointerKind.UNKNOWN && kind !== PointerKind.PACKET)
+        facts.flags[i]! |= Fact.OFFSET_KNOWN;
+      return;
+    }
+    if (facts.pointer[i] !== kind || !own) facts.pointer[i] = PointerKind.UNKNOWN;
+    if (facts.map[i] !== map) facts.map[i] = 0;
+    if (!isFixed || !own || facts.offset[i] !== place || facts.pointer[i] === PointerKind.UNKNOWN) {
+      facts.flags[i]! &= ~Fact.OFFSET_KNOWN;
+      facts.offset[i] = 0;
+    }
+  }
+
+  #call(v: Verification, i: number, first: boolean): void {
+    const r = v.frame.words;
+    const argument = MAP_ARGUMENT.get(v.insns.imm(i));
+    if (argument === undefined) return;
+    const { facts } = this;
+    const map = r[argument * REG_WORDS] === Type.MAP ? r[argument * REG_WORDS + AUX]! : 0;
+    let index: number | undefined;
+    if (v.insns.imm(i) === 12) {
+      const at = 3 * REG_WORDS + SCALAR;
+      if (r[3 * REG_WORDS] === Type.SCALAR && isConstant(r, at) && r[at + 1] === 0) index = r[at]!;
+    } else if (
+      map !== 0 &&
+      v.map(map).keySize === 4 &&
+      r[2 * REG_WORDS] === Type.STACK &&
+      isConstant(r, 2 * REG_WORDS + SCALAR)
+    ) {
+      index = v.constantOnStack(2 * REG_WORDS, 4);
+    }
+    if (first) {
+      facts.map[i] = map;
+      if (index === undefined) return;
+      facts.index[i] = index;
+      facts.flags[i]! |= Fact.INDEX_KNOWN;
+      return;
+    }
+    if (facts.map[i] !== map) facts.map[i] = 0;
+    if (index === undefined || facts.index[i] !== (index | 0)) {
+      facts.flags[i]! &= ~Fact.INDEX_KNOWN;
+      facts.index[i] = 0;
+    }
+  }
+
+  /** A conditional jump went to a slot. */
+  side(i: number, jumped: boolean): void {
+    this.#sides[i]! |= jumped ? 1 : 2;
+  }
+
+  get facts(): InsnFacts {
+    return this.#facts;
+  }
+
+  /** All columns, once every path has been walked. */
+  finish(v: Verification): InsnFacts {
+    const { insns } = this.#program;
+    for (let i = 0; i < insns.length; i += insns.width(i)) {
+      if (this.#seen[i] === 0) this.#facts.flags[i]! |= Fact.UNREACHABLE;
+      if (ROWS[this.#ops[i]!]!.kind !== "jumpIf") continue;
+      if (this.#sides[i] === 1) this.#facts.flags[i]! |= Fact.ALWAYS_TAKEN;
+      if (this.#sides[i] === 2) this.#facts.flags[i]! |= Fact.NEVER_TAKEN;
+    }
+    markUnusedUppers(insns, v.structure, this.#facts.flags);
+    return this.#facts;
+  }
+}
+
+function canLow(r: Int32Array, x: number, value: number): boolean {
+  return (
+    value >>> 0 >= r[x + 12]! >>> 0 &&
+    value >>> 0 <= r[x + 13]! >>> 0 &&
+    value >= r[x + 14]! &&
+    value <= r[x + 15]! &&
+    ((r[x]! ^ value) & ~r[x + 2]!) === 0
+  );
+}

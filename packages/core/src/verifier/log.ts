@@ -1,0 +1,206 @@
+// The verifier's log, in the words of the kernel's own.
+import { printInsn } from "../asm/print.ts";
+import { BpfError } from "../errors.ts";
+import { baseOf, REG_WORDS, Type } from "./register.ts";
+import { isFullSpill, isSpill, KINDS, kindAt, regAt, type State, spillAt } from "./state.ts";
+import { eachStored, type StoredState } from "./store.ts";
+import { registerText } from "./text.ts";
+import type { Verification } from "./verification.ts";
+
+/** How much is logged: nothing but why a program is rejected; the path that led there; every path. */
+export type LogLevel = 0 | 1 | 2;
+
+const KIND_LETTERS = "?rm0";
+/** Column of the state behind an instruction. */
+const COLUMN = 38;
+
+/** Collects lines; costs nothing at level 0. */
+export class Log {
+  readonly level: LogLevel;
+  readonly lines: string[] = [];
+  /** Characters that may be kept; older lines go first. */
+  readonly limit: number;
+  /** Lines that were dropped because there were too many. */
+  dropped = 0;
+  #size = 0;
+  /** Registers and slots that the current instruction touched. */
+  #regs = 0;
+  readonly #slots = new Map<number, number>();
+  /** Where the lines of each waiting path begin, for level 1. */
+  readonly #marks: number[] = [];
+  #resumed = false;
+
+  constructor(level: LogLevel, limit: number) {
+    if (!Number.isInteger(limit) || limit < 0) throw new BpfError("argument", `a log of ${limit} characters`);
+    this.level = level;
+    this.limit = limit;
+  }
+
+  add(line: string): void {
+    this.lines.push(line);
+    this.#size += line.length + 1;
+    while (this.#size > this.limit && this.lines.length > 1) {
+      this.#size -= this.lines.shift()!.length + 1;
+      this.dropped++;
+    }
+  }
+
+  mark(reg: number): void {
+    if (this.level !== 0) this.#regs |= 1 << reg;
+  }
+
+  markSlot(frame: number, slot: number): void {
+    if (this.level !== 0) this.#slots.set(frame * 64 + slot, 1);
+  }
+
+  begin(v: Verification): void {
+    if (this.level === 0) return;
+    this.#marks.length = 0;
+    if (v.root === 0) for (const [n, { start }] of v.structure.subprogs.entries()) this.add(`func#${n} @${start}`);
+    this.add(`${v.state.insn}:${this.stateText(v, v.state, true)}`);
+  }
+
+  /** An instruction is about to run. */
+  before(v: Verification, i: number): void {
+    if (this.level === 0) return;
+    if (this.#resumed) {
+      this.#resumed = false;
+      const from = v.state.previous;
+      if (from >= 0) {
+        this.add("");
+        this.add(`from ${from} to ${i}:${this.stateText(v, v.state, true)}`);
+      }
+      this.add(`${i}:${this.stateText(v, v.state, true)}`);
+    }
+    this.#regs = 0;
+    this.#slots.clear();
+    this.add(insnText(v, i));
+  }
+
+  /** It has run: what it touched. */
+  after(v: Verification, i: number): void {
+    if (this.level === 0 || (this.#regs === 0 && this.#slots.size === 0)) return;
+    const text = this.stateText(v, v.state, false);
+    if (text === "") return;
+    const last = this.lines.length - 1;
+    const line = this.lines[last]!;
+    if (line.startsWith(`${i}: (`) && !line.includes(" ; ")) {
+      this.lines[last] = `${line.padEnd(Math.max(COLUMN, line.length + 1))};${text}`;
+      this.#size += this.lines[last]!.length - line.length;
+    }
+  }
+
+  /** The other side of a branch waits. */
+  afterFork(_v: Verification, _other: State<StoredState>): void {}
+
+  entered(v: Verification): void {
+    if (this.level === 0) return;
+    const frames = v.state.frames.length;
+    this.add("caller:");
+    this.add(this.stateText(v, v.state, true, frames - 2));
+    this.add("callee:");
+    this.add(this.stateText(v, v.state, true));
+    this.add(`${v.state.insn}:${this.stateText(v, v.state, true)}`);
+    this.#regs = 0;
+  }
+
+  returning(v: Verification): void {
+    if (this.level === 0) return;
+    this.add("returning from callee:");
+    this.add(this.stateText(v, v.state, true));
+  }
+
+  returned(v: Verification, to: number): void {
+    if (this.level === 0) return;
+    this.add(`to caller at ${to}:`);
+    this.add(this.stateText(v, v.state, true));
+    this.#regs = 0;
+    this.#slots.clear();
+    this.#resumed = true;
+  }
+
+  resumed(_v: Verification): void {
+    if (this.level === 0) return;
+    if (this.level === 1) {
+      this.lines.length = 0;
+      this.#size = 0;
+    }
+    this.#resumed = true;
+  }
+
+  pruned(v: Verification): void {
+    if (this.level < 2) return;
+    const { insn, previous } = v.state;
+    this.add(this.#resumed && previous >= 0 ? `\nfrom ${previous} to ${insn}: safe` : `${insn}: safe`);
+    this.#resumed = false;
+  }
+
+  loopLines(v: Verification, stored: StoredState): string[] {
+    return [
+      `infinite loop detected at insn ${v.state.insn}`,
+      `cur state:${this.stateText(v, v.state, true)}`,
+      `old state:${storedText(v, stored)}`,
+    ];
+  }
+
+  preciseStart(_v: Verification, _frame: number): void {}
+
+  preciseStep(v: Verification, wanted: Int32Array, frame: number, insn: number): void {
+    if (this.level < 2) return;
+    const regs = namesOf(wanted[3 * frame]!, "r", 0);
+    const slots = [...namesOf(wanted[3 * frame + 1]!, "-", 1), ...namesOf(wanted[3 * frame + 2]!, "-", 33)];
+    this.add(
+      `mark_precise: frame${frame}: regs=${regs.join(",")} stack=${slots.join(",")} before ${insnText(v, insn)}`,
+    );
+  }
+
+  /** Registers and slots of a frame: those that were touched, or all that hold something. */
+  stateText(v: Verification, state: State<StoredState>, all: boolean, index: number = state.frames.length - 1): string {
+    const frame = state.frames[index]!;
+    const { words } = frame;
+    let text = "";
+    for (let reg = 0; reg <= 10; reg++) {
+      if (words[regAt(reg)] === Type.UNINIT || (!all && ((this.#regs >> reg) & 1) === 0)) continue;
+      text += ` R${reg}=${registerText(v, words, regAt(reg))}`;
+    }
+    for (let slot = 0; slot < frame.depth; slot++) {
+      if (!all && !this.#slots.has(index * 64 + slot)) continue;
+      text += slotText(v, words[KINDS + slot]!, words, spillAt(slot), slot);
+    }
+    if (all && state.references.length > 0) text += ` refs=${state.references.map(({ id }) => id).join(",")}`;
+    return text === "" || index === 0 ? text : ` frame${index}:${text}`;
+  }
+}
+
+function namesOf(mask: number, prefix: string, from: number): string[] {
+  const names: string[] = [];
+  for (let bit = 0; bit < 32; bit++) {
+    if (((mask >> bit) & 1) === 1) names.push(prefix === "r" ? `r${bit}` : `-${8 * (bit + from)}`);
+  }
+  return names;
+}
+
+function slotText(v: Verification, kinds: number, words: Int32Array, at: number, slot: number): string {
+  if (kinds === 0) return "";
+  const name = ` fp-${8 * (slot + 1)}=`;
+  if (isFullSpill(kinds)) return `${name}${registerText(v, words, at)}`;
+  let letters = "";
+  for (let byte = 7; byte >= 0; byte--) letters += KIND_LETTERS[kindAt(kinds, byte)];
+  return isSpill(kinds) ? `${name}${letters.replace(/r+$/, "")}${registerText(v, words, at)}` : `${name}${letters}`;
+}
+
+const scratch = new Int32Array(REG_WORDS);
+
+function storedText(v: Verification, stored: StoredState): string {
+  let text = "";
+  eachStored(stored, scratch, (frame, reg, slot, kinds) => {
+    if (frame !== stored.frames - 1) return;
+    if (slot >= 0) text += slotText(v, kinds, scratch, 0, slot);
+    else if (baseOf(scratch[0]!) !== Type.UNINIT) text += ` R${reg}=${registerText(v, scratch, 0)}`;
+  });
+  return `${text} R10=fp0`;
+}
+
+function insnText(v: Verification, i: number): string {
+  return `${i}: ${printInsn(v.insns, i, { dialect: "kernel", program: v.program })}`;
+}

@@ -1,0 +1,60 @@
+// References: acquired by helpers, given back by others; and what becomes of their copies.
+import { AUX, Flag, ID, REF, SCALAR, setScalar, Type } from "./register.ts";
+import { setConstant } from "./scalar.ts";
+import type { State } from "./state.ts";
+import type { StoredState } from "./store.ts";
+import type { Verification } from "./verification.ts";
+
+/** A new reference, which the path has to give back. */
+export function acquire(v: Verification, insn: number): number {
+  const id = v.nextId();
+  v.state.references = [...v.state.references, { id, insn }];
+  return id;
+}
+
+/** Gives a reference back: every copy of the pointer is a number from now on. False when the path does not hold it. */
+export function release(v: Verification, id: number): boolean {
+  const { state } = v;
+  if (!state.references.some((reference) => reference.id === id)) return false;
+  state.references = state.references.filter((reference) => reference.id !== id);
+  state.each((words, at) => {
+    if (words[at + REF] === id) setScalar(words, at);
+  });
+  return true;
+}
+
+/** A pointer that may be null, and all its copies: on this side of a comparison it is null, or it is not. */
+export function settleNull(
+  v: Verification,
+  state: State<StoredState>,
+  words: Int32Array,
+  at: number,
+  isNull: boolean,
+): void {
+  const id = words[at + ID]!;
+  const reference = words[at + REF]!;
+  if (isNull && reference !== 0 && reference === id) {
+    state.references = state.references.filter((held) => held.id !== reference);
+  }
+  state.each((other, x) => {
+    if (other[x + ID] !== id || (other[x]! & Flag.MAYBE_NULL) === 0) return;
+    if (isNull) {
+      setScalar(other, x);
+      setConstant(other, x + SCALAR, 0, 0);
+      return;
+    }
+    other[x]! &= ~Flag.MAYBE_NULL;
+    // The id of a map value stays: a spin lock in it is told by it. A reference is told by REF alone.
+    const base = other[x]! & 0xff;
+    if (base !== Type.MAP_VALUE || other[x + AUX] === 0) other[x + ID] = 0;
+    else if (!v.modern) other[x + ID] = 0;
+  });
+}
+
+/** Pointers into the packet are worth nothing any more. */
+export function forgetPackets(v: Verification): void {
+  v.state.each((words, at) => {
+    const base = words[at]! & 0xff;
+    if (base === Type.PACKET || base === Type.PACKET_META || base === Type.PACKET_END) setScalar(words, at);
+  });
+}

@@ -1,0 +1,219 @@
+// The door for programs that are proved safe, by the rules of a kernel version.
+import { structureOf } from "../analysis/structure.ts";
+import { BpfError } from "../errors.ts";
+import type { Program } from "../program.ts";
+import { ATTACH_TYPES, type AttachTypeName } from "../spec/attach-types.ts";
+import type { KernelProfile } from "../spec/kernel-profile.ts";
+import { LINUX_6_12 } from "../spec/linux-6.12.ts";
+import { LINUX_7_2 } from "../spec/linux-7.2.ts";
+import { programType } from "../spec/program-types.ts";
+import { trust } from "../trust.ts";
+import { checkLoad } from "./check-load.ts";
+import { checkStacks } from "./check-stacks.ts";
+import { checkFlow, checkInsns } from "./check-structure.ts";
+import { FactCollector } from "./collect-facts.ts";
+import { liveRegisters, pointsOf } from "./control-flow.ts";
+import { explore } from "./explore.ts";
+import { Log, type LogLevel } from "./log.ts";
+import { Errno, Refusal } from "./refusal.ts";
+import { Flag, REG_WORDS, setPointer, setScalar, Type } from "./register.ts";
+import type { Rejected, Verified, VerifierStats } from "./result.ts";
+import { Frame, State } from "./state.ts";
+import type { StoredState } from "./store.ts";
+import { TABLES, type Tables } from "./tables.ts";
+import { type Budget, type FunctionSignature, Verification, type Watcher } from "./verification.ts";
+
+/** Kernels whose rules are here. */
+export const KERNELS: Readonly<Record<string, KernelProfile>> = { "6.12": LINUX_6_12, "7.2": LINUX_7_2 };
+
+/** How {@link verify} decides. */
+export interface VerifyOptions {
+  /** `7.2` unless told. */
+  readonly kernel?: KernelProfile | string;
+  /** 0 unless told: only the reason of a rejection. 1: the path that led there. 2: all paths. */
+  readonly logLevel?: LogLevel;
+  /** Characters of log that are kept, the last ones; 16 million unless told. */
+  readonly logLimit?: number;
+  /** What the caller will spend, beside the kernel's own limits. */
+  readonly budget?: Partial<Budget>;
+  /** Accesses must be naturally aligned (`BPF_F_STRICT_ALIGNMENT`). */
+  readonly strictAlignment?: boolean;
+  /** Signatures of global subprograms by name: each is verified alone, and its callers rely on the signature only. */
+  readonly functions?: Readonly<Record<string, FunctionSignature>>;
+  /** The program comes with types of its functions (BTF), without which some things are not allowed in subprograms; yes unless told. */
+  readonly typed?: boolean;
+}
+
+/** For tests: rules with a mistake, and a watcher of every state. */
+export interface VerifyInternals {
+  readonly tables?: Tables;
+  readonly watch?: Watcher;
+  readonly now?: () => number;
+}
+
+const DEFAULT_BUDGET: Budget = { insns: Number.POSITIVE_INFINITY, states: 4_000_000, milliseconds: 60_000 };
+const LOG_LIMIT = 16_000_000;
+
+/**
+ * Walks every path of a program as the kernel's verifier does. A rejection is a value, not an exception.
+ *
+ * @throws {BpfError} `argument` for an unknown kernel, program type or attach type
+ * @example
+ * ```ts
+ * import { assemble, verify } from "@bpfkit/core";
+ * const result = verify(assemble("r0 = r3\nexit", { type: "socket_filter" }));
+ * console.log(result.ok || result.reason); // R3 !read_ok
+ * ```
+ */
+export function verify(program: Program, options: VerifyOptions = {}): Verified | Rejected {
+  return verifyWith(program, options, {});
+}
+
+/** {@link verify}, with its inner parts exposed. */
+export function verifyWith(program: Program, options: VerifyOptions, internals: VerifyInternals): Verified | Rejected {
+  const profile = profileOf(options.kernel ?? "7.2");
+  const type = programType(program.type);
+  if (type === undefined) throw new BpfError("argument", `program type ${program.type} is not known`);
+  const attachType = attachTypeOf(program.attachType);
+  const now = internals.now ?? (() => Date.now());
+  const started = now();
+  const log = new Log(options.logLevel ?? 0, options.logLimit ?? LOG_LIMIT);
+  const budget: Budget = { ...DEFAULT_BUDGET, ...options.budget };
+  const visits = new Uint32Array(program.insns.length);
+  let v: Verification | undefined;
+  let stackBytes: readonly number[] = [];
+  let chainBytes = 0;
+  const stats = (): VerifierStats => ({
+    totalInsns: v?.counters.insns ?? 0,
+    totalStates: v?.counters.totalStates ?? 0,
+    peakStates: v?.counters.peakStates ?? 0,
+    maxStatesPerInsn: v?.counters.maxStatesPerInsn ?? 0,
+    storedBytes: 4 * (v?.counters.storedWords ?? 0),
+    milliseconds: now() - started,
+    visits,
+    stackBytes,
+    chainBytes,
+  });
+  try {
+    const ops = checkInsns(program, profile);
+    const structure = structureOf(program);
+    checkFlow(program, structure, ops, options.typed !== false);
+    checkLoad(program, type);
+    const live = liveRegisters(program.insns, ops, structure);
+    const points = pointsOf(program.insns, ops);
+    const functions = new Map<number, FunctionSignature>();
+    for (const [index, { name }] of structure.subprogs.entries()) {
+      const signature = options.functions?.[name];
+      if (signature !== undefined && index > 0) functions.set(index, signature);
+    }
+    const tables = internals.tables ?? TABLES;
+    const facts = new FactCollector(program, ops);
+    const parts = {
+      program,
+      structure,
+      ops,
+      live,
+      points,
+      profile,
+      type,
+      attachType,
+      tables,
+      budget,
+      log,
+      strictAlignment: options.strictAlignment === true,
+      functions,
+      typed: options.typed !== false,
+    };
+    const deadline = started + budget.milliseconds;
+    const verification = new Verification(parts, entryState());
+    v = verification;
+    v.watch = (at) => {
+      visits[at.state.insn]!++;
+      facts.see(at);
+      internals.watch?.(at);
+    };
+    explore(v, deadline, now);
+    for (const subprog of v.calledGlobals) {
+      const signature = functions.get(subprog)!;
+      v.root = subprog;
+      v.state = globalState(v, subprog, signature);
+      explore(v, deadline, now);
+    }
+    const stacks = checkStacks(v);
+    stackBytes = stacks.bytes;
+    chainBytes = stacks.chain;
+    const trusted = trust(program);
+    const found = facts.finish(v);
+    log.add(statsLine(v));
+    return {
+      ok: true,
+      kernel: profile.version,
+      program: { ...trusted, basis: { kind: "verified", profile: profile.version }, facts: found },
+      facts: found,
+      stats: stats(),
+      log: log.lines,
+    };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    for (const line of error.lines) log.add(line);
+    if (v !== undefined) log.add(statsLine(v));
+    return {
+      ok: false,
+      kernel: profile.version,
+      reason: error.reason,
+      errno: error.errno,
+      ...(v === undefined ? {} : { insn: v.state.insn }),
+      ...(error.budget === undefined ? {} : { budget: error.budget }),
+      stats: stats(),
+      log: log.lines,
+    };
+  }
+}
+
+function statsLine({ counters, profile }: Verification): string {
+  return (
+    `processed ${counters.insns} insns (limit ${profile.limits.processedInsns}) max_states_per_insn ${counters.maxStatesPerInsn} ` +
+    `total_states ${counters.totalStates} peak_states ${counters.peakStates} mark_read 0`
+  );
+}
+
+function profileOf(kernel: KernelProfile | string): KernelProfile {
+  if (typeof kernel !== "string") return kernel;
+  const profile = KERNELS[kernel];
+  if (profile === undefined)
+    throw new BpfError("argument", `no rules of Linux ${kernel}`, { expected: Object.keys(KERNELS).join(" or ") });
+  return profile;
+}
+
+function attachTypeOf(name: string | undefined): AttachTypeName | undefined {
+  if (name === undefined) return undefined;
+  if (!(name in ATTACH_TYPES)) throw new BpfError("argument", `attach type ${name} is not known`);
+  return name as AttachTypeName;
+}
+
+function entryState(): State<StoredState> {
+  const frame = new Frame({ callSite: -1, subprog: 0 });
+  frame.begin(0);
+  setPointer(frame.words, REG_WORDS, Type.CONTEXT);
+  return new State<StoredState>([frame]);
+}
+
+/** A global subprogram at its start: its arguments are what its signature says. */
+function globalState(v: Verification, subprog: number, { args }: FunctionSignature): State<StoredState> {
+  const frame = new Frame({ callSite: -1, subprog });
+  frame.begin(0);
+  for (const [index, arg] of args.entries()) {
+    const at = (index + 1) * REG_WORDS;
+    const memory = /^mem (\d+)( nonnull)?$/.exec(arg);
+    if (arg === "ctx") setPointer(frame.words, at, Type.CONTEXT);
+    else if (arg === "int" || arg === "long") setScalar(frame.words, at);
+    else if (memory !== null) {
+      const orNull = memory[2] === undefined ? Flag.MAYBE_NULL : 0;
+      setPointer(frame.words, at, Type.MEMORY | orNull, Number(memory[1]));
+      if (orNull !== 0) frame.words[at + 1] = v.nextId();
+    } else throw new Refusal(Errno.EINVAL, [`Arg#${index} type ${arg} in ${subprog}() is not supported yet.`]);
+  }
+  const state = new State<StoredState>([frame]);
+  state.insn = v.structure.subprogs[subprog]!.start;
+  return state;
+}
