@@ -1,21 +1,28 @@
 // `node tools/run.mjs oracle-verdicts`: what real kernels say about the verifier's cases, next to what the cases' files say.
 //
-//   oracle-verdicts [--write] [--kernel 6.12,7.2] [FILE …]      FILE: a subject, without .yaml
+//   oracle-verdicts [--write] [--kernel 6.12,7.2] [SUBJECT …]     asks kernels; ends with 1 where one and a file differ
+//   oracle-verdicts --ours                                        asks nobody but this verifier, and raises the floors of its test
 //
-// Ends with 1 where a kernel and a file differ; --write puts the kernel's answers into the files.
+// --write puts the kernels' answers into the files. BPFKIT_ORACLE names the folder that holds the kernels.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import * as core from "@bpfkit/core";
 import { parseDocument } from "yaml";
 import { KERNELS, readCases } from "../../packages/core/test/verifier/cases.mjs";
 import { root } from "../workspace.mjs";
 import { askVerdicts } from "./verdict-guest.mjs";
+import { compareOurs } from "./verdicts-ours.mjs";
 
 const FOLDER = join(root, "packages", "core", "test", "verifier", "cases");
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { write: { type: "boolean", default: false }, kernel: { type: "string", default: KERNELS.join() } },
+  options: {
+    write: { type: "boolean", default: false },
+    ours: { type: "boolean", default: false },
+    kernel: { type: "string", default: KERNELS.join() },
+  },
 });
 const subjects = readdirSync(FOLDER)
   .filter((file) => file.endsWith(".yaml"))
@@ -27,6 +34,19 @@ const files = subjects.map((subject) => {
   return { subject, path, document: parseDocument(text), cases: readCases(text) };
 });
 const cases = files.flatMap((file) => file.cases.map((entry, index) => ({ file, index, entry })));
+
+if (values.ours) {
+  const shrunk = compareOurs(
+    core.verify,
+    join(FOLDER, ".."),
+    cases.map(({ entry }) => entry),
+  );
+  process.exit(shrunk === 0 ? 0 : 1);
+}
+if (!process.env.BPFKIT_ORACLE) {
+  console.log("BPFKIT_ORACLE is not set: nobody to ask, skipped");
+  process.exit(0);
+}
 
 let differences = 0;
 for (const kernel of values.kernel.split(",")) {
