@@ -157,7 +157,7 @@ export function compareFunctions({ arch }) {
       ? []
       : [`${name}: ${cause ?? "taken"} here, ${theirs ?? "taken"} there: ${log.trim()}`];
   });
-  if (arch === "x86-64" && pack({ kernel, ...functions }) !== readFileSync(SET, "utf8"))
+  if (arch === "x86-64" && kernel.startsWith("7.2.") && pack({ kernel, ...functions }) !== readFileSync(SET, "utf8"))
     differences.push(`${fileURLToPath(SET)} is out of date`);
   return { differences, summary: `${asked.length} functions of Linux ${kernel}, ${refused.length} of them refused` };
 }
