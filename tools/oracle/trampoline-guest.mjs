@@ -2,7 +2,8 @@
 import { assemble } from "@bpfkit/core";
 import { askKernel, caseOf, guestOf, hex } from "./kernel.mjs";
 import { GuestScript } from "./kernel-maps.mjs";
-import { describeRecords, LOG, LOG_SIZE, recorder, recordsOf } from "./trampoline-recorder.mjs";
+import { describeRecords, describeRun, LOG, LOG_SIZE, recorder, recordsOf } from "./trampoline-recorder.mjs";
+import { LEAD, TABLE, TARGETS } from "./trampoline-targets.mjs";
 
 /** `expected_attach_type` of each kind of link. */
 const ATTACH = { fentry: 24, fexit: 25, fmod_ret: 26, fsession: 58 };
@@ -21,15 +22,20 @@ export function askAboutTrampolines(arch, version, situations) {
     if (Object.values(functions).includes(undefined)) return undefined; // the version has no such function
     return links(version).map((link) => linkProgram(`${name} #${link.id}`, link, functions[link.on]));
   });
-  const targets = situations.map(({ trigger }) => trigger.targets ?? []);
+  const wanted = new Set(situations.flatMap(({ trigger }) => trigger.target ?? []));
+  const targets = [...wanted].flatMap((name) => Object.values(TARGETS[name]));
   // Which programs the kernel takes: the numbers of files depend on it.
-  const first = situations.map((_, i) => [
-    ...targets[i].map((target) => ({ ...target, keep: 1 })),
-    ...(programs[i] ?? []).map(({ program, rest }) => caseOf(program, { maps: [mapOf(LOG)], ...rest })),
-  ]);
-  const { kernel, results: verdicts } = askKernel(guest, first.flat(), version);
+  const first = targets.map(({ program, rest }) =>
+    caseOf(program, { ...rest, keep: 1, maps: [mapOf(TABLE), mapOf(LOG)], map_init: [] }),
+  );
+  const links = programs.map((each) =>
+    (each ?? []).map(({ program, rest }) => caseOf(program, { maps: [mapOf(LOG)], ...rest })),
+  );
+  const { kernel, results: verdicts } = askKernel(guest, [...first, ...links.flat()], version);
   if (!kernel.startsWith(version)) throw new Error(`the guest is ${kernel}, not ${version}`);
-  const refusals = first.map((cases, i) => {
+  const bad = verdicts.splice(0, first.length).find((result) => result.verdict !== "accept");
+  if (bad !== undefined) throw new Error(`${bad.name}: ${bad.crash ?? reasonOf(bad)}`);
+  const refusals = links.map((cases, i) => {
     if (programs[i] === undefined) return `no such function in ${version}`;
     const refused = verdicts.splice(0, cases.length).find(({ verdict }) => verdict !== "accept");
     return refused && (refused.crash ?? reasonOf(refused));
@@ -38,18 +44,18 @@ export function askAboutTrampolines(arch, version, situations) {
   // All files are opened before anything is attached, so that they have the numbers they are thought to have.
   const script = new GuestScript();
   const log = script.createMap(LOG);
-  const loaded = situations.map((_, i) => {
-    if (refusals[i] !== undefined) return undefined;
-    return {
-      targets: targets[i].map((target) => keep(script, target)),
-      links: programs[i].map(({ program, rest }) => script.load(program, [log], { ...rest, keep: true })),
-    };
-  });
+  const entries = new Map(Array.from(wanted, (name) => [name, loadTarget(script, TARGETS[name], log)]));
+  const loaded = situations.map((_, i) =>
+    refusals[i] === undefined
+      ? programs[i].map(({ program, rest }) => script.load(program, [log], { ...rest, keep: true }).file)
+      : undefined,
+  );
   const attached = script.createMap(LINKS);
   const symbols = script.cases.push({ name: "addresses", kallsyms: "bpf_fentry_test" }) - 1;
   const plays = situations.map((situation, i) => {
     if (loaded[i] === undefined) return () => ({ refused: refusals[i] });
-    return play(script, { version, situation, loaded: loaded[i], log, attached, symbols });
+    const entry = entries.get(situation.trigger.target);
+    return play(script, { version, situation, loaded: loaded[i], entry, log, attached, symbols });
   });
   const { results } = askKernel(guest, script.cases, version);
   script.check(results);
@@ -57,6 +63,16 @@ export function askAboutTrampolines(arch, version, situations) {
 }
 
 const mapOf = ({ type, keySize, valueSize, maxEntries }) => ({ type, key: keySize, value: valueSize, max: maxEntries });
+
+/** Loads the programs of a target; gives the array that leads to its main program, and the case that loaded that. */
+function loadTarget(script, { main, f }, log) {
+  const [table, lead] = [script.createMap(TABLE), script.createMap(TABLE)];
+  const load = ({ program, rest }) => script.load(program, [table, log], { ...rest, keep: true });
+  const { at, file } = load(main);
+  script.set(lead, 0, file);
+  if (f !== undefined) script.set(table, 0, load(f).file);
+  return { lead, at };
+}
 
 /** A link's program, and what a case needs to load it. */
 function linkProgram(name, link, { bits, target }) {
@@ -72,14 +88,15 @@ function linkProgram(name, link, { bits, target }) {
 }
 
 /** Adds a situation's cases to a script; gives a reader of results. */
-function play(script, { version, situation, loaded, log, attached, symbols }) {
+function play(script, { version, situation, loaded, entry, log, attached, symbols }) {
   const { trigger } = situation;
   const links = situation.links(version);
   const functions = trigger.functions(version);
-  const attaches = links.map((link, slot) => attach(script, loaded.links[slot].file, link, attached, slot));
-  run(script, "reset", "r7 = map[log][0]+0\n*(u64 *)(r7 + 0) = 0\nr0 = 0\nexit", LOG, log);
+  const attaches = links.map((link, slot) => attach(script, loaded[slot], link, attached, slot));
+  run(script, "reset", "r7 = map[log][0]+0\n*(u64 *)(r7 + 0) = 0\n*(u64 *)(r7 + 8) = 0\nr0 = 0\nexit", LOG, log);
   const from = script.cases.length;
   script.cases.push(...trigger.cases(version));
+  if (entry !== undefined) script.load(LEAD, [entry.lead], { runs: [{ data: hex(new Uint8Array(64)) }] });
   const to = script.cases.length;
   const close = Array.from(
     { length: SLOTS },
@@ -97,9 +114,12 @@ function play(script, { version, situation, loaded, log, attached, symbols }) {
     const errors = attaches.map((at) => results[at].runs[0].retval | 0).filter((file) => file < 0);
     if (errors.length > 0) return { refused: `attach: errno ${-errors[0]}` };
     const bytes = Buffer.from(results[copied].runs[0].data, "hex");
-    const functionOf = ({ on }) => ({ ...functions[on], address: addressOf(results[symbols], on) });
+    const addressAt = (on) =>
+      entry === undefined ? addressOf(results[symbols], on) : BigInt(`0x${results[entry.at].ksyms[1]}`);
+    const functionOf = ({ on }) => ({ ...functions[on], address: addressAt(on) });
     return {
-      seen: trigger.seen(results.slice(from, to)),
+      seen:
+        entry === undefined ? trigger.seen(results.slice(from, to)) : describeRun(results[from].runs[0].retval, bytes),
       events: describeRecords(recordsOf(bytes), links, functionOf),
     };
   };

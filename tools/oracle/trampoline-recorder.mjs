@@ -56,6 +56,10 @@ export function recorder({ id, kind, words, funcIp = false, returns = 0, guard }
   };
 }
 
+/** What a run of a target gave, and what its programs counted in the second word of the log. */
+export const describeRun = (returnValue, log) =>
+  `${returnValue | 0}, counted ${new BigUint64Array(Uint8Array.from(log.subarray(0, 16)).buffer)[1]}`;
+
 /** The records of a log, in order. */
 export function recordsOf(bytes) {
   const log = new BigUint64Array(Uint8Array.from(bytes).buffer);

@@ -1,7 +1,11 @@
 // What bpfkit does in the situations with trampolines.
 import { BpfError, trust } from "@bpfkit/core";
 import { Kernel } from "@bpfkit/kernel";
-import { describeRecords, LOG, LOG_SIZE, recorder, recordsOf } from "./trampoline-recorder.mjs";
+import { describeRecords, describeRun, LOG, LOG_SIZE, recorder, recordsOf } from "./trampoline-recorder.mjs";
+import { LEAD, TABLE, TARGETS } from "./trampoline-targets.mjs";
+
+/** Leads to a target. */
+const ENTRIES = { ...TABLE };
 
 const ATTACH_TYPES = {
   fentry: "trace_fentry",
@@ -27,8 +31,12 @@ export function runSituation(engine, version, { trigger, links: linksOf }) {
   const log = kernel.createMap(LOG);
   const links = linksOf(version);
   try {
+    const target = trigger.target === undefined ? undefined : loadTarget(kernel, TARGETS[trigger.target]);
     const targets = Object.fromEntries(
-      Object.entries(functions).map(([name, each]) => [name, define(kernel, name, each)]),
+      Object.entries(functions).map(([name, each]) => [
+        name,
+        target === undefined ? define(kernel, name, each) : target.subprog(name, each.model),
+      ]),
     );
     for (const link of links) {
       const words = functions[link.on].bits.length;
@@ -44,10 +52,11 @@ export function runSituation(engine, version, { trigger, links: linksOf }) {
       if (value === undefined) throw new Ended(`${name} ends with ${stop.kind}`);
       return value;
     };
-    const seen = trigger.calls(call, kernel.memory, scratch, version);
+    const read = () => log.lookup(new Uint8Array(4)).slice(0, LOG_SIZE);
+    const seen =
+      target === undefined ? trigger.calls(call, kernel.memory, scratch, version) : describeRun(target.run(), read());
     const functionOf = ({ on }) => ({ ...functions[on], address: targets[on].address });
-    const records = recordsOf(log.lookup(new Uint8Array(4)).slice(0, LOG_SIZE));
-    return { seen, events: describeRecords(records, links, functionOf) };
+    return { seen, events: describeRecords(recordsOf(read()), links, functionOf) };
   } catch (error) {
     if (error instanceof BpfError) return { refused: error.message };
     if (error instanceof Ended) return { ended: error.message };
@@ -55,11 +64,33 @@ export function runSituation(engine, version, { trigger, links: linksOf }) {
   }
 }
 
-function define(kernel, name, { model, bits, signs, result }) {
+/** Loads a target, and what leads to it. */
+function loadTarget(kernel, { main, f }) {
+  const load = ({ program }) => kernel.load(trust(program));
+  const program = load(main);
+  const chain = f && load(f);
+  if (chain !== undefined) kernel.progArray(TABLE).set(0, chain);
+  const lead = kernel.load(trust({ ...LEAD, maps: [ENTRIES] }));
+  kernel.progArray(ENTRIES).set(0, program);
+  return {
+    subprog: (subprog, model) => {
+      const { image, imageAddress, program: verified } = program.executable;
+      const index = verified.program.subprogs.findIndex(({ name }) => name === subprog);
+      return { program, subprog, model, address: imageAddress + BigInt(image.subprogs[index].start) };
+    },
+    run: () => {
+      const { returnValue, stop } = lead.run({ data: new Uint8Array(64) });
+      if (returnValue === undefined) throw new Ended(`the target ends with ${stop.kind}`);
+      return returnValue;
+    },
+  };
+}
+
+function define(kernel, name, { model, bits, signs, decides, result }) {
   const body = ({ words }, { memory }) => {
     if (typeof result !== "function") return BigInt.asUintN(64, result ?? SOMETHING + 99n);
     const args = words.map((word, i) => (signs[i] ? BigInt.asIntN : BigInt.asUintN)(bits[i], word));
     return BigInt.asUintN(64, result(args, memory));
   };
-  return kernel.defineFunction(name, model, body, { errorInjection: true });
+  return kernel.defineFunction(name, model, body, { errorInjection: decides });
 }

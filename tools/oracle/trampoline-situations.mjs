@@ -1,6 +1,7 @@
 // Functions of real kernels with linked programs, and who calls them: the same for a real kernel and for bpfkit.
 import { assemble, parseFuncModel } from "@bpfkit/core";
 import { caseOf, hex } from "./kernel.mjs";
+import { TARGETS } from "./trampoline-targets.mjs";
 
 /** An argument or result that differs from boot to boot: only where it is the same one again is looked at. */
 const ANY = undefined;
@@ -9,21 +10,22 @@ const JUNK = null;
 
 /**
  * A function: its model, what it is called with, word by word, and what it returns (a number, or of its arguments and memory). `bits` are those of words
- * that do not mean all that the model says, `like` numbers that could be those of an argument that differs.
+ * that do not mean all that the model says, `like` numbers that could be those of an argument that differs,
+ * `decides` that programs may decide its result.
  */
-function fn(model, args, result, { bits: own = {}, like = {} } = {}) {
+function fn(model, args, result, { bits: own = {}, like = {}, decides = false } = {}) {
   const parsed = parseFuncModel(model);
   const bits = parsed.args.flatMap(({ size }) => (size > 8 ? [64, 8 * (size - 8)] : [8 * size]));
   for (const [word, count] of Object.entries(own)) bits[word] = count;
   const signs = parsed.args.flatMap(({ size, signed }) => (size > 8 ? [false, false] : [signed]));
-  return { model: parsed, bits, signs, args, like, result };
+  return { model: parsed, bits, signs, args, like, decides, result };
 }
 
 const sum = (args) => args.reduce((total, value) => total + value, 0n);
 
 /** The functions of `net/bpf/test_run.c`, which the kernel has for this. */
 const TEST_FUNCTIONS = {
-  bpf_fentry_test1: fn("int (int)", [1n], ([a]) => a + 1n),
+  bpf_fentry_test1: fn("int (int)", [1n], ([a]) => a + 1n, { decides: true }),
   bpf_fentry_test2: fn("int (int, u64)", [2n, 3n], sum),
   bpf_fentry_test3: fn("int (char, int, u64)", [4n, 5n, 6n], sum),
   bpf_fentry_test4: fn("int (void *, char, int, u64)", [7n, 8n, 9n, 10n], sum),
@@ -37,8 +39,13 @@ function modify([a, b, ...rest], memory) {
 }
 
 const MODIFIED = {
-  bpf_modify_return_test: fn("int (int, int *)", [1n, ANY], modify),
-  bpf_modify_return_test2: fn("int (int, int *, short, int, void *, char, int)", [1n, ANY, 3n, 4n, 5n, 6n, 7n], modify),
+  bpf_modify_return_test: fn("int (int, int *)", [1n, ANY], modify, { decides: true }),
+  bpf_modify_return_test2: fn(
+    "int (int, int *, short, int, void *, char, int)",
+    [1n, ANY, 3n, 4n, 5n, 6n, 7n],
+    modify,
+    { decides: true },
+  ),
 };
 
 const NOTHING = { ...assemble("r0 = 0\nexit"), name: "nothing" };
@@ -303,8 +310,8 @@ const DECIDED = [
   one(
     "security_bpf",
     {
-      7.2: fn("int (int, void *, u32, bool)", [22n, ANY, 48n, 1n], 0n),
-      6.12: fn("int (int, void *, u32)", [22n, ANY, 48n], 0n),
+      7.2: fn("int (int, void *, u32, bool)", [22n, ANY, 48n, 1n], 0n, { decides: true }),
+      6.12: fn("int (int, void *, u32)", [22n, ANY, 48n], 0n, { decides: true }),
     },
     {
       cases: FREEZE,
@@ -315,13 +322,34 @@ const DECIDED = [
   ),
   one(
     "security_file_open",
-    { all: fn("int (void *)", [ANY], 0n) },
+    { all: fn("int (void *)", [ANY], 0n, { decides: true }) },
     {
       cases: [{ name: "read", readfile: "/proc/version" }],
       seen: ([{ file_errno }]) => `${file_errno ?? 0}`,
       ours: (value) => `${-value}`,
     },
   ),
+];
+
+/** A subprogram of a BPF program, which is run once. */
+function subprog(target, name, described) {
+  const { main } = TARGETS[target];
+  return {
+    name,
+    trigger: {
+      target,
+      functions: () => ({ [name]: { ...described, target: { program: main.program.name, id: main.ids[name] } } }),
+      cases: () => [],
+      seen: () => "",
+    },
+  };
+}
+
+const SMALL_NUMBERS = [-5n, 0x1122334455667788n, -300n, -7n, 123456n];
+const SUBPROGS = [
+  subprog("small numbers", "g", fn("int (int, u64, short, char, int)", SMALL_NUMBERS, 0n)),
+  subprog("no types", "g", fn("u64 (u64, u64, u64, u64, u64)", SMALL_NUMBERS, 0n)),
+  subprog("tail calls", "t", fn("int (void *)", [ANY], 0n)),
 ];
 
 const guarded = (guard, version) => guard?.[version] ?? (guard?.word === undefined ? undefined : guard);
@@ -342,6 +370,7 @@ export const SITUATIONS = [
   ["one asks for the address", TESTS, [link("bpf_fentry_test5", "fentry"), link("bpf_fentry_test5", "fexit", { funcIp: true }), link("bpf_fentry_test5", "fsession")]],
   ["all six functions", TESTS, Object.keys(TEST_FUNCTIONS).map((on) => link(on, "fexit"))],
   ["its result decides: fmod_ret on bpf_fentry_test1", TESTS, [link("bpf_fentry_test1", "fmod_ret", { returns: 5 }), link("bpf_fentry_test2", "fentry")]],
+  ["fmod_ret on bpf_fentry_test2", TESTS, [link("bpf_fentry_test2", "fmod_ret")]],
   ["fmod_ret on bpf_fentry_test1 lets it run", TESTS, [link("bpf_fentry_test1", "fmod_ret"), link("bpf_fentry_test2", "fentry")]],
   ...Object.keys(MODIFIED).flatMap((on) => [
     ...[0, 1234, -1].map((returns) => [`${on}, fmod_ret ${returns}`, MODIFY, [link(on, "fmod_ret", { returns })]]),
@@ -357,4 +386,8 @@ export const SITUATIONS = [
   ...DECIDED.flatMap(({ name: on, trigger, guard }) =>
     [["fmod_ret", 0], ["fmod_ret", -1], ["fexit+fmod_ret+fentry", -13], ["fmod_ret+fmod_ret", -2], ["fsession+fmod_ret", -5]].map(([kinds, returns]) => [`${on}, ${kinds} ${returns}`, trigger, all(on, kinds, { guard, returns })]),
   ),
+  ...SUBPROGS.flatMap(({ name: on, trigger }) => [
+    ...["fentry", "fexit", "fsession", "fexit+fentry+fexit", "fmod_ret"].map((kinds) => [`${on} of ${trigger.target}, ${kinds}`, trigger, all(on, kinds)]),
+    [`${on} of ${trigger.target}, fentry+fexit, address and cookie`, trigger, all(on, "fentry+fexit", { funcIp: true, cookie: COOKIE })],
+  ]),
 ].map(([name, trigger, links]) => ({ name, trigger, links: (version) => links.map(({ guard, ...each }, id) => ({ id, ...each, guard: guarded(guard, version) })) })); // biome-ignore format: a table

@@ -14,6 +14,13 @@ const TRACED = {
   from_kuid: "u32 (void *, struct 4)",
   sk_setsockopt: "int (void *, int, int, struct 16, u32)",
   do_sock_setsockopt: "int (void *, bool, int, int, struct 16, int)",
+  tnum_overlap: "bool (struct 16, struct 16)",
+  __sys_bpf: "int (int, struct 16, u32, struct 16, u32)",
+  __vmalloc_node_range_noprof: "void * (u64, u64, u64, u64, u32, struct 8, u64, int, void *)",
+  check_mem_access: "int (void *, int, void *, struct 4, int, int, int, int, bool, bool)",
+  bpf_log_attr_init: "int (void *, u64, u32, u32, u32, struct 16, void *, struct 16, u32)",
+  get_kfunc_ptr_arg_type:
+    "int (void *, void *, void *, void *, void *, void *, void *, void *, int, int, struct 4, void *)",
   ip_append_data: "int (void *, void *, void *, void *, int, int, void *, void *, u32)",
   ip_make_skb: "void * (void *, void *, void *, void *, int, int, void *, void *, void *, u32)",
 };
@@ -54,6 +61,11 @@ const SUBJECTS = [
   { name: "bpf_fentry_test2", links: ["fentry", "fentry", "fexit"] },
   { name: "bpf_fentry_test3", links: ["fexit", "fexit", "fsession"] },
   { name: "bpf_modify_return_test", links: ["fentry", "fmod_ret", "fexit"] },
+  { name: "bpf_modify_return_test", links: ["fmod_ret", "fmod_ret", "fexit"] },
+  { name: "bpf_modify_return_test2", links: ["fmod_ret", "fexit"] },
+  { name: "bpf_modify_return_test2", links: ["fsession", "fmod_ret"] },
+  { name: "bpf_fentry_test2", links: ["fsession", "fsession"] },
+  one("get_kfunc_ptr_arg_type", "fsession"),
 ];
 
 function one(name, kind) {

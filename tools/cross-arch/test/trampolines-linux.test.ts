@@ -5,7 +5,7 @@ import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
 import { describe, expect, test } from "vitest";
 
-const { isOwn, outcomeOf, readGolden } = await import("../../oracle/trampoline-behaviour.mjs" as string);
+const { agree, isOwn, outcomeOf, readGolden } = await import("../../oracle/trampoline-behaviour.mjs" as string);
 const { runSituation } = await import("../../oracle/trampoline-runs.mjs" as string);
 const { SITUATIONS } = await import("../../oracle/trampoline-situations.mjs" as string);
 
@@ -23,9 +23,9 @@ describe.each(BACKENDS.map((backend, i) => [backend.arch, backend, i] as const))
     );
     const differences = wanted.flatMap((situation) => {
       const theirs = outcomeOf(golden, version, arch, situation.name);
-      if (theirs === undefined || theirs.refused !== undefined) return [];
+      if (theirs === undefined) return [];
       const ours = runSituation(jit(backend), version, situation);
-      return JSON.stringify(ours) === JSON.stringify(theirs) ? [] : [{ situation: situation.name, ours, theirs }];
+      return agree(ours, theirs, version) ? [] : [{ situation: situation.name, ours, theirs }];
     });
     expect(differences).toEqual([]);
   });
