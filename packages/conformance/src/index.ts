@@ -95,6 +95,17 @@ export {
 
 // trampoline/*.ts
 export { expectedOutcome, type Outcome as TrampolineOutcome, type TracedCall } from "./trampoline/call-model.ts";
+export {
+  type BacktraceOptions,
+  type BacktraceReport,
+  checkBacktraces,
+  type CodeName,
+  type Entered,
+  type FrameName,
+  type FramePlace,
+  type LostFrames,
+} from "./trampoline/backtrace.ts";
+export { backtracePage } from "./trampoline/backtrace-page.ts";
 export { FUNCTION_MODELS, LINK_KINDS, LINK_LISTS } from "./trampoline/cases.ts";
 export {
   checkTrampolines,

@@ -49,7 +49,7 @@ const NOP: SiteState = { kind: "nop" };
 const NOTHING: ArgPlaces = { slots: [], registers: 0, stack: 0, result: { size: 8, signed: false } };
 
 /** The host's part in programs: one tells what it finds, one is the body of a function that is a program, one finds cookies. */
-const TELL = 1;
+export const TELL: number = 1;
 const BODY = 2;
 const SEARCH = 3;
 
@@ -98,6 +98,8 @@ export class TrampolineWorld {
   readonly programs: readonly Executable[];
   /** Frame registers of those two while they wait. */
   readonly frames: { outer: bigint; caller: bigint } = { outer: 0n, caller: 0n };
+  /** Where the caller's caller, and functions that the host calls, return to. */
+  hostReturn = 0n;
   readonly #text: NonNullable<ReturnType<typeof jit>["text"]>;
   readonly #objects: Allocation;
   readonly #cookies: Allocation;
@@ -229,6 +231,8 @@ export class TrampolineWorld {
     above.fill(0x5a);
     if (call.offFrom === "start") this.#turnOff();
     const execution = this.outer.start({ words: [], places: NOTHING, stack: { low: this.#stack.address, high } });
+    const { returnAddress: back } = abi;
+    this.hostReturn = back.in === "register" ? cpu.get(back.register) : memory.load(8, cpu.get(abi.stackPointer));
     for (const [i, register] of abi.preserved.entries()) cpu.set(register, kept(i));
     cpu.set(abi.frameChain.register, 0n);
     const stop = step === undefined ? execution.run(BUDGET) : steps(execution, step);
@@ -240,6 +244,11 @@ export class TrampolineWorld {
     if (above.some((byte) => byte !== 0x5a)) this.#note("the stack above the frames was written");
     this.#turnOn();
     return { events: this.#events, result: this.#result };
+  }
+
+  isInStack(address: bigint): boolean {
+    const { address: low, size } = this.#stack;
+    return address >= low && address <= low + BigInt(size);
   }
 
   #note(event: string): void {

@@ -1,6 +1,8 @@
 // The laws of trampolines as vitest tests.
 import type { Backend } from "@bpfkit/core";
 import { describe, expect, test } from "vitest";
+import { checkBacktraces } from "../trampoline/backtrace.ts";
+import { FUNCTION_MODELS } from "../trampoline/cases.ts";
 import {
   checkTrampolines,
   formatTrampolineBreach,
@@ -11,8 +13,9 @@ import { checkSharing } from "../trampoline/sharing.ts";
 
 /** Milliseconds on a slow machine. */
 const TIMEOUT = 120_000;
-/** One trampoline of so many; a prime, so that each list meets each way of finding the original. */
+/** One trampoline of so many, for calls and for backtraces; a prime, so that each list meets each way of finding the original. */
 const PART = 5;
+const BACKTRACE_PART = 5;
 
 /** Declares the tests of a backend's trampolines; `every` tries all of them, which takes seconds, in place of a part. */
 export function describeTrampolines(backend: Backend, { every = false }: { readonly every?: boolean } = {}): void {
@@ -25,6 +28,15 @@ export function describeTrampolines(backend: Backend, { every = false }: { reado
 
     test("A-26 one image, entered by three functions, calls each with its own arguments and knows which it is", () => {
       expectNoBreach(sharedImageBreach(backend));
+    });
+
+    test("can be followed by frame pointers, from every instruction", { timeout: TIMEOUT }, () => {
+      const report = checkBacktraces(
+        backend,
+        every ? { models: FUNCTION_MODELS } : { part: { index: 0, count: BACKTRACE_PART } },
+      );
+      expectNoBreach(report.breach);
+      expect(report.instructions).toBeGreaterThan(100 * report.trampolines);
     });
 
     test("are equal for functions with equal places, and different where these matter", () => {
