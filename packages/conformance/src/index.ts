@@ -115,6 +115,7 @@ export {
   type TrampolineLawOptions,
   type TrampolineReport,
 } from "./trampoline/law.ts";
+export { trampolineMutantsOf } from "./trampoline/mutants.ts";
 export { checkSharing, relatedModels, type SharingReport } from "./trampoline/sharing.ts";
 export { type Place, type Target, type TraceTarget, TrampolineWorld, type WorldOptions } from "./trampoline/world.ts";
 

@@ -6,17 +6,31 @@ import { runConformance } from "../conformance.ts";
 import { corpus } from "../corpus.ts";
 import { mutantsOf } from "../mutants.ts";
 import { passed } from "../report.ts";
+import { checkTrampolines } from "../trampoline/law.ts";
+import { trampolineMutantsOf } from "../trampoline/mutants.ts";
 
 /** Together, on a slow machine. */
 const MUTANTS_TIMEOUT = 60_000;
 
-/** Declares a test that the corpus alone catches every mutant of a backend's parts; see {@link mutantsOf}. */
+/** What mutants of trampolines are tried on: words in registers and on the stack, with small numbers among them. */
+const WIDE = "int (u64, u64, u64, u64, u64, u64, u64, u64, u8, s16, u32)";
+
+/** Declares tests that the corpus alone, and the law of trampolines alone, catch every mutant of a backend's parts; see {@link mutantsOf}. */
 export function describeMutants<R extends string, A extends CodeBuffer>(parts: BackendParts<R, A>): void {
   test(`the corpus catches every broken ${parts.arch}`, { timeout: MUTANTS_TIMEOUT }, () => {
     const mutants = mutantsOf(parts);
     expect(mutants.length).toBeGreaterThanOrEqual(40);
     const survivors = mutants.filter(({ backend, near }) =>
       passed(runConformance(backend, { cases: likelyFirst(near), programs: 0, stopAfter: 1, details: 0 })),
+    );
+    expect(survivors.map(({ name }) => name)).toEqual([]);
+  });
+
+  test(`the law of trampolines catches every broken ${parts.arch}`, { timeout: MUTANTS_TIMEOUT }, () => {
+    const mutants = trampolineMutantsOf(parts);
+    expect(mutants.length).toBeGreaterThanOrEqual(18);
+    const survivors = mutants.filter(
+      ({ backend }) => checkTrampolines(backend, { models: [WIDE] }).breach === undefined,
     );
     expect(survivors.map(({ name }) => name)).toEqual([]);
   });
