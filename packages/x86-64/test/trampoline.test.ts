@@ -1,3 +1,4 @@
+import { type TracedCall, TrampolineWorld } from "@bpfkit/conformance";
 import {
   Access,
   type Image,
@@ -11,7 +12,6 @@ import {
 import { describe, expect, test } from "vitest";
 import { x86_64 } from "../src/index.ts";
 import { apply, TailWorld } from "./tail-world.ts";
-import { blocksOf, type Call, predict, TrampolineWorld } from "./trampoline-world.ts";
 
 function emit(
   model: string,
@@ -152,16 +152,6 @@ describe("code is what Linux 7.2 shows", () => {
   });
 });
 
-const KINDS: readonly LinkKind[] = ["fentry", "fmod_ret", "fexit", "fsession"];
-
-/** All lists of one to three links. */
-const LISTS: readonly (readonly LinkKind[])[] = (() => {
-  const longer = (lists: LinkKind[][]): LinkKind[][] => lists.flatMap((list) => KINDS.map((kind) => [...list, kind]));
-  const one = longer([[]]);
-  const two = longer(one);
-  return [...one, ...two, ...longer(two)];
-})();
-
 const MODELS: readonly string[] = [
   "void ()",
   "int (int)",
@@ -177,161 +167,11 @@ const MODELS: readonly string[] = [
   "void (struct 16, struct 16, struct 16, struct 16, struct 12, struct 9)",
   "int (u64, u64, u64, u64, u64, u64, struct {u32}, bool)",
 ];
-const COOKIES: readonly bigint[] = [0n, 0x1234n, 0xfedc_ba98_7654_3210n];
-
-/** A call of a function with links: `seed` decides what programs return and whether they are let in; 0 is the plain case. */
-function callOf(kinds: readonly LinkKind[], original: Call["original"], seed: number): Call {
-  const letIn = kinds.map((_, i) => seed === 0 || (seed + 3 * i) % 4 !== 0);
-  return {
-    links: kinds.map((kind, i) => ({ kind, cookie: COOKIES[(i + seed) % 3]! })),
-    original,
-    funcIp: seed % 2 === 1,
-    returns: kinds.map((_, i) => (seed !== 0 && (seed + i) % 3 === 0 ? BigInt(-5 - i) & 0xffff_ffff_ffff_ffffn : 0n)),
-    letIn,
-    result: 0x1234_5678_0000_0000n + BigInt(seed),
-  };
-}
-
-const ORIGINALS: readonly Call["original"][] = ["known", "from-stack"];
+const ORIGINALS: readonly TrampolineSpec["original"][] = ["known", "from-stack"];
 const wraps = (kinds: readonly LinkKind[]): boolean => kinds.some((kind) => kind !== "fentry");
-
-describe.each(ORIGINALS)("on the CPU, with the original %s,", (original) => {
-  test.each(MODELS)("every list of up to three links does what a call of functions would: %s", (text) => {
-    const model = parseFuncModel(text);
-    const world = new TrampolineWorld(model);
-    const isBpf = world.args.length <= 5 && !world.onStack;
-    const worlds = isBpf ? [world, new TrampolineWorld(model, "bpf")] : [world];
-    for (const [i, kinds] of LISTS.entries()) {
-      for (const seed of [0, i + 1]) {
-        const call = callOf(kinds, original, seed);
-        for (const w of worlds) {
-          w.attach(call);
-          const happened = w.run(call);
-          expect(happened).toEqual(predict(model, w.args, call, w.traced));
-          if (w.onStack || !wraps(kinds)) expect(w.aligned ?? true).toBe(true);
-          w.detach();
-        }
-      }
-    }
-  });
-});
-
-test("A-26 one image with the original from the stack serves three functions, and knows which one was called", () => {
-  for (const kinds of LISTS.slice(0, 20)) {
-    const world = new TrampolineWorld(parseFuncModel(MODELS[9]!));
-    const call: Call = { ...callOf(kinds, "from-stack", 0), funcIp: true };
-    world.attach(call);
-    const functions = [world.traced, world.machineFunction(), world.machineFunction()];
-    for (const traced of functions) {
-      if (traced !== world.traced) world.share(traced);
-      world.redirect(traced);
-      expect(world.run(call)).toEqual(predict(world.model, world.args, call, traced));
-      expect(world.called).toBe(traced);
-    }
-  }
-});
-
-describe("a block that is turned off while its program is linked", () => {
-  test.each(["void ()", "int (u64, u64, u64, u64, u64, u64, int)", "int (u64, struct {u64, u32})"])(
-    "skips just that program: %s",
-    (text) => {
-      const model = parseFuncModel(text);
-      const world = new TrampolineWorld(model);
-      for (const [i, kinds] of LISTS.entries()) {
-        const call = callOf(kinds, ORIGINALS[i % 2]!, 0);
-        world.attach(call);
-        for (const block of blocksOf(call.links).keys()) {
-          world.turn(block, "off");
-          expect(world.run(call)).toEqual(predict(model, world.args, call, world.traced, block));
-          world.turn(block, "on");
-        }
-        world.detach();
-      }
-    },
-  );
-});
-
-describe("a backtrace by the frame pointer", () => {
-  const all: readonly LinkKind[] = ["fexit", "fmod_ret", "fsession"];
-  test.each([
-    ["a call", ["fentry", "fentry"], "known"],
-    ["a jump", all, "known"],
-    ["a call that is skipped at the end", all, "from-stack"],
-  ] as const)("is right at every instruction while a trampoline entered by %s has its frame", (_, kinds, original) => {
-    const model = parseFuncModel("int (u64, u64, u64, u64, u64, u64, int)");
-    const world = new TrampolineWorld(model);
-    const call = callOf(kinds, original, 0);
-    world.attach(call);
-    const { cpu, memory, trampoline, traced } = world;
-    const { code } = world.image!;
-    const { caller, outer, end } = world.callers;
-    // One of the two return addresses above the trampoline's frame is in no chain: the caller's, or none where the entry left none.
-    const chain = [original === "known" && wraps(kinds) ? caller : traced + 9n, outer, end];
-    const leave = code.lastIndexOf(0xc9);
-    const visited = new Set<number>();
-    const elsewhere = new Map<string, number>();
-    world.run(call, () => {
-      const { allocation } = memory.allocationAt(cpu.pc)!;
-      const at = Number(cpu.pc - allocation.address);
-      const trace = world.backtrace();
-      if (allocation.address === trampoline) {
-        visited.add(at);
-        expect([at, trace]).toEqual([at, at >= 4 && at <= leave ? chain : [outer, end]]);
-      } else if (/^program \d$|^traced$/.test(allocation.owner)) {
-        const isFramed = at >= (allocation.owner === "traced" ? 13 : 16) && memory.view(cpu.pc, 1)[0] !== 0xc3;
-        if (!isFramed) return;
-        elsewhere.set(allocation.owner, (elsewhere.get(allocation.owner) ?? 0) + 1);
-        const returned = trace[0]! - trampoline;
-        if (allocation.owner === "traced" && !wraps(kinds)) expect(trace).toEqual([caller, outer, end]);
-        else expect([returned > 0n && returned < code.length, trace.slice(1)]).toEqual([true, chain]);
-      }
-    });
-    const lines = [...x86_64.disassemble(code)].map(({ offset, text }) => [offset, text] as const);
-    const unvisited = lines.filter(([offset]) => !visited.has(offset)).map(([, text]) => text);
-    expect(unvisited.filter((text) => !text.startsWith("nop"))).toEqual([]);
-    expect([...elsewhere.keys()].sort()).toEqual([...kinds.map((_, i) => `program ${i}`), "traced"].sort());
-  });
-});
 
 describe("called through a pointer", () => {
   const spec = { indirect: true };
-
-  test.each(MODELS)("the program's result is the function's: %s", (text) => {
-    const world = new TrampolineWorld(parseFuncModel(text));
-    const words = predict(world.model, world.args, callOf(["fexit"], "known", 0), 0n).events.find(
-      (event) => event.at === "program",
-    )!.words;
-    for (const original of ORIGINALS) {
-      const call: Call = { ...callOf(["fentry"], original, 0), returns: [0x7654_3210_0123_4567n], funcIp: true };
-      world.attach(call, spec);
-      world.redirect(world.trampoline);
-      const { events, result } = world.run(call);
-      expect(result).toBe(call.returns[0]);
-      expect(events).toEqual([
-        { at: "program-enter", program: 0, cookie: 0n },
-        {
-          at: "program",
-          program: 0,
-          words,
-          result: undefined,
-          ip: world.traced,
-          session: undefined,
-          atExit: undefined,
-        },
-        { at: "program-exit", program: 0, gave: 100n },
-      ]);
-    }
-  });
-
-  test("a program that may not run gives 0", () => {
-    const world = new TrampolineWorld(parseFuncModel("int (int)"));
-    const call: Call = { ...callOf(["fentry"], "known", 0), returns: [5n] };
-    world.attach(call, spec);
-    world.redirect(world.trampoline);
-    // The first call leaves its result where the second one's frame will be.
-    expect(world.run({ ...call, letIn: [true] }).result).toBe(5n);
-    expect(world.run({ ...call, letIn: [false] }).result).toBe(0n);
-  });
 
   test("begins with endbr64 where the layout has that", () => {
     const first = (layout: Settings): string => listing(emit("int (int)", ["fentry"], spec, layout))[0]!.text;
@@ -344,30 +184,56 @@ describe("tail calls", () => {
   const TEXTS = ["int (u64)", "int (u64, u64, u64, u64, u64, u64, u64, int)"];
   const CASES: readonly (readonly LinkKind[])[] = [["fentry"], ["fexit"], ["fsession", "fentry"], ["fmod_ret"]];
 
+  /** A call of a function: rax where its trampoline and it begin, and r11 as its caller gets it, where the function leaves 9. */
+  function registersOf(
+    text: string,
+    kinds: readonly LinkKind[],
+    original: TrampolineSpec["original"],
+    tailCalls: string,
+    returned: bigint,
+  ): Record<"brought" | "found" | "back", bigint | undefined> {
+    const world = new TrampolineWorld(x86_64, { compile: { layout: { tailCalls } } });
+    const { cpu } = world;
+    const links = kinds.map((kind) => ({ kind }));
+    world.attach({ model: parseFuncModel(text), links, original, tailCalls: true }, "function");
+    const { address, size } = world.targets.function.place;
+    const found: ReturnType<typeof registersOf> = { brought: undefined, found: undefined, back: undefined };
+    const call: TracedCall = {
+      links,
+      funcIp: false,
+      indirect: false,
+      words: world.places.slots.map((_, i) => BigInt(i)),
+      allowed: kinds.map(() => true),
+      returns: kinds.map(() => returned),
+      result: 0n,
+      off: new Set(),
+      offFrom: "start",
+    };
+    const { events } = world.run(call, (pc) => {
+      if (pc === world.trampoline.address) found.brought = cpu.get("rax");
+      if (pc === world.function.original) found.found = cpu.get("rax");
+      if (pc === address + BigInt(size - 1)) cpu.set("r11", 9n); // its ret
+      if (pc === world.hostReturn) found.back ??= cpu.get("r11");
+    });
+    expect(events.filter((event) => / called with | not what | off$/.test(event))).toEqual([]);
+    return found;
+  }
+
   test.each(TEXTS)("what rax brings reaches the function, and what comes back in r11 its caller: %s", (text) => {
-    const world = new TrampolineWorld(parseFuncModel(text));
-    world.handsBack = 9n;
     for (const tailCalls of ["pointer", "by-value", "write-back"]) {
       for (const original of ORIGINALS) {
         for (const kinds of CASES) {
-          const call = callOf(kinds, original, 0);
-          world.rax = -1n;
-          world.attach(call, { tailCalls: true }, { tailCalls });
-          expect(world.run(call)).toEqual(predict(world.model, world.args, call, world.traced));
-          expect([world.rax, world.aligned]).toEqual([7n, world.onStack || !wraps(kinds) ? true : world.aligned]);
-          if (tailCalls === "write-back") expect(world.cpu.get("r11")).toBe(9n);
-          world.detach();
+          const { brought, found, back } = registersOf(text, kinds, original, tailCalls, 0n);
+          expect([brought === undefined, found]).toEqual([false, brought]);
+          if (tailCalls === "write-back") expect(back).toBe(9n);
         }
       }
     }
   });
 
   test("of a function that a program replaced for once, the caller gets back what it gave", () => {
-    const world = new TrampolineWorld(parseFuncModel("int (u64)"));
-    const call: Call = { ...callOf(["fmod_ret"], "known", 0), returns: [3n] };
-    world.attach(call, { tailCalls: true }, { tailCalls: "write-back" });
-    expect(world.run(call).result).toBe(3n);
-    expect(world.cpu.get("r11")).toBe(7n);
+    const { brought, found, back } = registersOf("int (u64)", ["fmod_ret"], "known", "write-back", 3n);
+    expect([found, back]).toEqual([undefined, brought]);
   });
 
   /** Calls two subprograms that each tail-call it, and counts how often it is entered. */
@@ -426,7 +292,8 @@ describe("tail calls", () => {
         expect(world.begin(entry).run(100_000)).toEqual({ kind: "returned", value: 34n });
         // Each of the 34 calls two subprograms until no tail call is left: the entry's trampoline runs for the first of them alone.
         const calls = 1n + 34n * 2n;
-        expect(world.logged(1)).toBe(calls * BigInt(blocksOf(callOf(kinds, original, 0).links).length));
+        const runs = kinds.length + kinds.filter((kind) => kind === "fsession").length;
+        expect(world.logged(1)).toBe(calls * BigInt(runs));
       }
     }
   });
