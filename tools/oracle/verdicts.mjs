@@ -1,9 +1,10 @@
 // `node tools/run.mjs oracle-verdicts`: what real kernels say about the verifier's cases, next to what the cases' files say.
 //
 //   oracle-verdicts [--write] [--kernel 6.12,7.2] [SUBJECT …]     asks kernels; ends with 1 where one and a file differ
+//   oracle-verdicts --generated 5000 [--seed 1] [--keep]          generated programs: kernels against this verifier
 //   oracle-verdicts --ours                                        asks nobody but this verifier, and raises the floors of its test
 //
-// --write puts the kernels' answers into the files. BPFKIT_ORACLE names the folder that holds the kernels.
+// --write puts the kernels' answers into the files; --keep makes cases of generated programs that differ, in found.yaml. BPFKIT_ORACLE names the folder that holds the kernels.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -12,6 +13,7 @@ import { parseDocument } from "yaml";
 import { KERNELS, readCases } from "../../packages/core/test/verifier/cases.mjs";
 import { root } from "../workspace.mjs";
 import { askVerdicts } from "./verdict-guest.mjs";
+import { compareGenerated } from "./verdicts-generated.mjs";
 import { compareOurs } from "./verdicts-ours.mjs";
 
 const FOLDER = join(root, "packages", "core", "test", "verifier", "cases");
@@ -21,6 +23,9 @@ const { values, positionals } = parseArgs({
   options: {
     write: { type: "boolean", default: false },
     ours: { type: "boolean", default: false },
+    generated: { type: "string" },
+    seed: { type: "string", default: "1" },
+    keep: { type: "boolean", default: false },
     kernel: { type: "string", default: KERNELS.join() },
   },
 });
@@ -46,6 +51,13 @@ if (values.ours) {
 if (!process.env.BPFKIT_ORACLE) {
   console.log("BPFKIT_ORACLE is not set: nobody to ask, skipped");
   process.exit(0);
+}
+if (values.generated !== undefined) {
+  const keepIn = values.keep ? join(FOLDER, "found.yaml") : undefined;
+  const results = values.kernel
+    .split(",")
+    .map((kernel) => compareGenerated(Number(values.generated), Number(values.seed), kernel, keepIn));
+  process.exit(results.every(({ agreement, unsafe }) => agreement >= 0.95 && unsafe === 0) ? 0 : 1);
 }
 
 let differences = 0;

@@ -24,7 +24,7 @@ export interface Difference {
 export type Verify = (program: Case["program"], options: object) => object;
 
 export const KINDS: readonly string[];
-export function answerHere(verify: Verify, entry: Case, kernel: string): Answer;
+export function answerHere(verify: Verify, entry: Case, kernel: string, budget?: object): Answer;
 export function kindOfDifference(here: Answer, there: Expected): string | undefined;
 export function agreementOf(
   verify: Verify,

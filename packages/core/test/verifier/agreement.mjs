@@ -14,9 +14,9 @@ export const KINDS = [
 const BUDGET = { insns: 5_000, milliseconds: 3_600_000 };
 
 /** What this verifier says, in the words of the cases; `trouble` where it gives no verdict. */
-export function answerHere(verify, { program, alignment, functions }, kernel) {
+export function answerHere(verify, { program, alignment, functions }, kernel, budget = BUDGET) {
   const strictAlignment = alignment === "strict";
-  const options = { kernel, logLevel: 1, strictAlignment, functions: globalOnes(functions), budget: BUDGET };
+  const options = { kernel, logLevel: 1, strictAlignment, functions: globalOnes(functions), budget };
   let result;
   try {
     result = verify(program, options);
