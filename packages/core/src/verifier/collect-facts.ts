@@ -1,7 +1,9 @@
 // Facts for passes and lowerings, from every state that an instruction was seen in: what holds in all of them.
 import { Fact, type InsnFacts, noFacts, PointerKind } from "../analysis/facts.ts";
+import { inferFacts } from "../analysis/infer-facts.ts";
 import { markUnusedUppers } from "../analysis/upper-halves.ts";
-import type { Program } from "../program.ts";
+import type { Program, VerifiedProgram } from "../program.ts";
+import { Refusal } from "./refusal.ts";
 import { AUX, baseOf, REG_WORDS, SCALAR, Type } from "./register.ts";
 import { ROWS } from "./rows.ts";
 import { holds, isConstant, UMAX, UMAX32 } from "./scalar.ts";
@@ -27,13 +29,10 @@ export class FactCollector {
   readonly #seen: Uint8Array;
   readonly #ops: Int16Array;
   readonly #program: Program;
-  /** Bits 1 and 2: a conditional jump was seen to jump, or to fall through. */
-  readonly #sides: Uint8Array;
 
   constructor(program: Program, ops: Int16Array) {
     this.#facts = noFacts(program.insns.length);
     this.#seen = new Uint8Array(program.insns.length);
-    this.#sides = new Uint8Array(program.insns.length);
     this.#ops = ops;
     this.#program = program;
   }
@@ -153,11 +152,6 @@ export class FactCollector {
     }
   }
 
-  /** A conditional jump went to a slot. */
-  side(i: number, jumped: boolean): void {
-    this.#sides[i]! |= jumped ? 1 : 2;
-  }
-
   get facts(): InsnFacts {
     return this.#facts;
   }
@@ -168,8 +162,8 @@ export class FactCollector {
     for (let i = 0; i < insns.length; i += insns.width(i)) {
       if (this.#seen[i] === 0) this.#facts.flags[i]! |= Fact.UNREACHABLE;
       if (ROWS[this.#ops[i]!]!.kind !== "jumpIf") continue;
-      if (this.#sides[i] === 1) this.#facts.flags[i]! |= Fact.ALWAYS_TAKEN;
-      if (this.#sides[i] === 2) this.#facts.flags[i]! |= Fact.NEVER_TAKEN;
+      if (v.sides[i] === 1) this.#facts.flags[i]! |= Fact.ALWAYS_TAKEN;
+      if (v.sides[i] === 2) this.#facts.flags[i]! |= Fact.NEVER_TAKEN;
     }
     markUnusedUppers(insns, v.structure, this.#facts.flags);
     return this.#facts;
@@ -184,4 +178,43 @@ function canLow(r: Int32Array, x: number, value: number): boolean {
     value <= r[x + 15]! &&
     ((r[x]! ^ value) & ~r[x + 2]!) === 0
   );
+}
+
+/** Flags that depend on numbers: where paths ended though such a number differed, they have not been seen in all states. */
+const OF_NUMBERS = Fact.DIVISOR_NONZERO | Fact.DIVISOR_NOT_MINUS_ONE | Fact.SHIFT_IN_RANGE | Fact.INDEX_KNOWN;
+
+/**
+ * The facts of an accepted program. Where some path ended at a state that differed in a number that no decision depended on, facts about
+ * numbers come from a second walk that leaves nothing out, or, where that takes too long, from the flow analysis alone.
+ */
+export function factsOf(
+  v: Verification,
+  collector: FactCollector,
+  trusted: VerifiedProgram,
+  second: () => { readonly again: Verification; readonly run: () => void },
+): InsnFacts {
+  const facts = collector.finish(v);
+  const inferred = inferFacts(trusted);
+  let numbers: InsnFacts | undefined = facts;
+  if (v.leftOut) {
+    numbers = undefined;
+    const { again, run } = second();
+    const complete = new FactCollector(v.program, v.ops);
+    again.watch = (at) => complete.see(at);
+    try {
+      run();
+      numbers = complete.finish(again);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
+  }
+  for (let i = 0; i < facts.flags.length; i++) {
+    const flags = (numbers?.flags[i] ?? 0) & OF_NUMBERS;
+    facts.flags[i] = (facts.flags[i]! & ~OF_NUMBERS) | flags;
+    facts.index[i] = (flags & Fact.INDEX_KNOWN) !== 0 ? numbers!.index[i]! : 0;
+    const own = inferred.flags[i]! & OF_NUMBERS;
+    if ((own & Fact.INDEX_KNOWN) !== 0 && (flags & Fact.INDEX_KNOWN) === 0) facts.index[i] = inferred.index[i]!;
+    facts.flags[i]! |= own;
+  }
+  return facts;
 }

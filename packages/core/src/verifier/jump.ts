@@ -54,11 +54,13 @@ export function jumpIf(v: Verification, i: number, row: Row): number {
   if (decided >= 0) {
     if (!isPointer(r[dst]!)) markPrecise(v, dstReg);
     if (srcReg >= 0 && !isPointer(r[src]!)) markPrecise(v, srcReg);
+    v.sides[i]! |= decided === 1 ? 1 : 2;
     return decided === 1 ? target : i + 1;
   }
 
   // What else changes with the operands is noted before the path forks: both sides have come this way.
   if (bothNumbers) noteLinks(v, dst, src);
+  v.sides[i] = 3;
   const other = v.fork(target, i);
   if (bothNumbers) {
     apply(v, v.state, dst, src, fallen);
@@ -156,6 +158,8 @@ function carryToLinked(v: Verification, state: State<StoredState>, words: Int32A
     }
     const narrow = r[x + LINK] === Link.NARROW || known[LINK] === Link.NARROW;
     if (narrow && (r[x + LINK] === Link.WIDE || known[LINK] === Link.WIDE)) return;
+    // From 32 bits back to a number that may have more: the upper half is not told.
+    if (known[LINK] === Link.NARROW && r[x + LINK] === Link.NONE && r[x + SCALAR + UMAX + 1] !== 0) return;
     const by = r[x + DELTA]! - known[DELTA]!;
     copyScalar(shifted, 0, known, SCALAR);
     setConstant(shifted, SCALAR_WORDS, by | 0, Math.floor(by / 2 ** 32));

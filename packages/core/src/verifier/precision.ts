@@ -69,19 +69,19 @@ function walkBack(v: Verification, skipsLast: boolean): void {
   let later = skipsLast ? -1 : state.insn;
   for (;;) {
     for (let h = length - 1; h >= 0; h--) {
-      const links = history[h]! < 0 ? v.links[~history[h]!] : undefined;
-      if (links !== undefined) h--;
+      const last = h;
+      while (history[h]! < 0) h--;
       const word = history[h]!;
       const insn = word & 0xf_ffff;
       if (skip) skip = false;
       else {
         v.log.preciseStep(v, wanted, top, insn);
-        if (links !== undefined) wantLinked(links);
+        for (let at = last; at > h; at--) wantLinked(v.links[~history[at]!]!);
         if (!step(v, insn, word >>> 20, later)) {
           markAll(v);
           return;
         }
-        if (links !== undefined) wantLinked(links);
+        for (let at = last; at > h; at--) wantLinked(v.links[~history[at]!]!);
         if (nothingWanted()) return;
       }
       later = insn;

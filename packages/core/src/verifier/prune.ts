@@ -44,8 +44,11 @@ export function visit(v: Verification): boolean {
         )
           stores = false;
       } else {
-        const how: Exactness = isOpen(stored) ? "ranges" : "enough";
-        if (stateCovers(v, stored, state, how)) return prunedAt(v, stored);
+        const how: Exactness = v.complete || isOpen(stored) ? "ranges" : "enough";
+        if (stateCovers(v, stored, state, how)) {
+          v.leftOut ||= how === "enough" && !stateCovers(v, stored, state, "ranges");
+          return prunedAt(v, stored);
+        }
       }
       if (stores) stored.misses++;
       const patience = forced && stored.branches > 0 ? FORCED_PATIENCE : PATIENCE;

@@ -114,6 +114,12 @@ export class Verification {
   jumpsAtStore = 0;
   insnsAtStore = 0;
   #keeps = false;
+  /** Bit 0: a conditional jump was seen to jump; bit 1: not to. */
+  readonly sides: Uint8Array;
+  /** Some path ended though a number differed that no decision depended on. */
+  leftOut = false;
+  /** A state covers another one only in all that it holds. */
+  complete = false;
   /** Bytes of each subprogram's frame that some path uses. */
   readonly stackBytes: Int32Array;
   /** Types of the pointers that each load or store was seen to go through. */
@@ -140,6 +146,7 @@ export class Verification {
     this.functions = parts.functions;
     this.typed = parts.typed;
     this.stackBytes = new Int32Array(parts.structure.subprogs.length);
+    this.sides = new Uint8Array(parts.program.insns.length);
     this.pointerTypes = new Int32Array(parts.program.insns.length);
     this.modern = parts.profile.version !== "6.12";
     this.state = state;

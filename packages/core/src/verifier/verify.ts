@@ -11,15 +11,12 @@ import { trust } from "../trust.ts";
 import { checkLoad } from "./check-load.ts";
 import { checkStacks } from "./check-stacks.ts";
 import { checkFlow, checkInsns } from "./check-structure.ts";
-import { FactCollector } from "./collect-facts.ts";
+import { FactCollector, factsOf } from "./collect-facts.ts";
 import { liveRegisters, pointsOf } from "./control-flow.ts";
-import { explore } from "./explore.ts";
+import { entryState, exploreAll } from "./entry.ts";
 import { Log, type LogLevel } from "./log.ts";
-import { Errno, Refusal } from "./refusal.ts";
-import { Flag, REG_WORDS, setPointer, setScalar, Type } from "./register.ts";
+import { Refusal } from "./refusal.ts";
 import type { Rejected, Verified, VerifierStats } from "./result.ts";
-import { Frame, State } from "./state.ts";
-import type { StoredState } from "./store.ts";
 import { TABLES, type Tables } from "./tables.ts";
 import { type Budget, type FunctionSignature, Verification, type Watcher } from "./verification.ts";
 
@@ -49,6 +46,8 @@ export interface VerifyInternals {
   readonly tables?: Tables;
   readonly watch?: Watcher;
   readonly now?: () => number;
+  /** Paths end only where another one covers all of them, even what no decision depended on: every recorded state counts. */
+  readonly complete?: boolean;
 }
 
 const DEFAULT_BUDGET: Budget = { insns: Number.POSITIVE_INFINITY, states: 4_000_000, milliseconds: 60_000 };
@@ -127,23 +126,27 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     const deadline = started + budget.milliseconds;
     const verification = new Verification(parts, entryState());
     v = verification;
+    v.complete = internals.complete === true;
     v.watch = (at) => {
       visits[at.state.insn]!++;
       facts.see(at);
       internals.watch?.(at);
     };
-    explore(v, deadline, now);
-    for (const subprog of v.calledGlobals) {
-      const signature = functions.get(subprog)!;
-      v.root = subprog;
-      v.state = globalState(v, subprog, signature);
-      explore(v, deadline, now);
-    }
+    exploreAll(v, deadline, now);
     const stacks = checkStacks(v);
     stackBytes = stacks.bytes;
     chainBytes = stacks.chain;
     const trusted = trust(program);
-    const found = facts.finish(v);
+    const found = factsOf(v, facts, trusted, () => {
+      // Walked again, with nothing left out: what holds in all states then holds in all runs.
+      const spent = v?.counters.insns ?? 0;
+      const again = new Verification(
+        { ...parts, log: new Log(0, 0), budget: { ...budget, insns: 4 * spent + 1000 } },
+        entryState(),
+      );
+      again.complete = true;
+      return { again, run: () => exploreAll(again, deadline, now) };
+    });
     log.add(statsLine(v));
     return {
       ok: true,
@@ -189,31 +192,4 @@ function attachTypeOf(name: string | undefined): AttachTypeName | undefined {
   if (name === undefined) return undefined;
   if (!(name in ATTACH_TYPES)) throw new BpfError("argument", `attach type ${name} is not known`);
   return name as AttachTypeName;
-}
-
-function entryState(): State<StoredState> {
-  const frame = new Frame({ callSite: -1, subprog: 0 });
-  frame.begin(0);
-  setPointer(frame.words, REG_WORDS, Type.CONTEXT);
-  return new State<StoredState>([frame]);
-}
-
-/** A global subprogram at its start: its arguments are what its signature says. */
-function globalState(v: Verification, subprog: number, { args }: FunctionSignature): State<StoredState> {
-  const frame = new Frame({ callSite: -1, subprog });
-  frame.begin(0);
-  for (const [index, arg] of args.entries()) {
-    const at = (index + 1) * REG_WORDS;
-    const memory = /^mem (\d+)( nonnull)?$/.exec(arg);
-    if (arg === "ctx") setPointer(frame.words, at, Type.CONTEXT);
-    else if (arg === "int" || arg === "long") setScalar(frame.words, at);
-    else if (memory !== null) {
-      const orNull = memory[2] === undefined ? Flag.MAYBE_NULL : 0;
-      setPointer(frame.words, at, Type.MEMORY | orNull, Number(memory[1]));
-      if (orNull !== 0) frame.words[at + 1] = v.nextId();
-    } else throw new Refusal(Errno.EINVAL, [`Arg#${index} type ${arg} in ${subprog}() is not supported yet.`]);
-  }
-  const state = new State<StoredState>([frame]);
-  state.insn = v.structure.subprogs[subprog]!.start;
-  return state;
 }
