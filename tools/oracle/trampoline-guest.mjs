@@ -23,7 +23,7 @@ export function askAboutTrampolines(arch, version, situations) {
     return links(version).map((link) => linkProgram(`${name} #${link.id}`, link, functions[link.on]));
   });
   const wanted = new Set(situations.flatMap(({ trigger }) => trigger.target ?? []));
-  const targets = [...wanted].flatMap((name) => Object.values(TARGETS[name]));
+  const targets = [...wanted].flatMap((name) => Object.values(TARGETS[name]).map((each) => ({ ...each, name })));
   // Which programs the kernel takes: the numbers of files depend on it.
   const first = targets.map(({ program, rest }) =>
     caseOf(program, { ...rest, keep: 1, maps: [mapOf(TABLE), mapOf(LOG)], map_init: [] }),
@@ -33,18 +33,25 @@ export function askAboutTrampolines(arch, version, situations) {
   );
   const { kernel, results: verdicts } = askKernel(guest, [...first, ...links.flat()], version);
   if (!kernel.startsWith(version)) throw new Error(`the guest is ${kernel}, not ${version}`);
-  const bad = verdicts.splice(0, first.length).find((result) => result.verdict !== "accept");
-  if (bad !== undefined) throw new Error(`${bad.name}: ${bad.crash ?? reasonOf(bad)}`);
+  const bad = new Map();
+  for (const [i, result] of verdicts.splice(0, first.length).entries())
+    if (result.verdict !== "accept") bad.set(targets[i].name, result.crash ?? reasonOf(result));
   const refusals = links.map((cases, i) => {
     if (programs[i] === undefined) return `no such function in ${version}`;
     const refused = verdicts.splice(0, cases.length).find(({ verdict }) => verdict !== "accept");
+    const { target } = situations[i].trigger;
+    if (bad.has(target)) return bad.get(target);
     return refused && (refused.crash ?? reasonOf(refused));
   });
 
   // All files are opened before anything is attached, so that they have the numbers they are thought to have.
   const script = new GuestScript();
   const log = script.createMap(LOG);
-  const entries = new Map(Array.from(wanted, (name) => [name, loadTarget(script, TARGETS[name], log)]));
+  const entries = new Map(
+    Array.from(wanted)
+      .filter((name) => !bad.has(name))
+      .map((name) => [name, loadTarget(script, TARGETS[name], log)]),
+  );
   const loaded = situations.map((_, i) =>
     refusals[i] === undefined
       ? programs[i].map(({ program, rest }) => script.load(program, [log], { ...rest, keep: true }).file)

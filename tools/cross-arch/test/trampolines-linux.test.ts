@@ -25,7 +25,7 @@ describe.each(BACKENDS.map((backend, i) => [backend.arch, backend, i] as const))
       const theirs = outcomeOf(golden, version, arch, situation.name);
       if (theirs === undefined) return [];
       const ours = runSituation(jit(backend), version, situation);
-      return agree(ours, theirs, version) ? [] : [{ situation: situation.name, ours, theirs }];
+      return agree(golden, version, situation, ours, theirs) ? [] : [{ situation: situation.name, ours, theirs }];
     });
     expect(differences).toEqual([]);
   });
