@@ -33,7 +33,7 @@ export function compareGenerated(count, firstSeed, kernel, keepIn) {
         counts.unanswered++;
         continue;
       }
-      const here = answerHere(verify, cases[i], kernel, BUDGET);
+      const here = answerHere(verify, cases[i], kernel, { budget: BUDGET });
       const kind = kindOfDifference(here, there);
       counts[there.verdict]++;
       if (here.verdict === there.verdict) {

@@ -2,6 +2,7 @@
 //
 //   oracle-verdicts [--write] [--kernel 6.12,7.2] [SUBJECT …]     asks kernels; ends with 1 where one and a file differ
 //   oracle-verdicts --generated 5000 [--seed 1] [--keep]          generated programs: kernels against this verifier
+//   oracle-verdicts --examples                                    the programs of the examples: kernels against this verifier
 //   oracle-verdicts --ours                                        asks nobody but this verifier, and raises the floors of its test
 //
 // --write puts the kernels' answers into the files; --keep makes cases of generated programs that differ, in found.yaml. BPFKIT_ORACLE names the folder that holds the kernels.
@@ -13,6 +14,7 @@ import { parseDocument } from "yaml";
 import { KERNELS, readCases } from "../../packages/core/test/verifier/cases.mjs";
 import { root } from "../workspace.mjs";
 import { askVerdicts } from "./verdict-guest.mjs";
+import { compareExamples } from "./verdicts-examples.mjs";
 import { compareGenerated } from "./verdicts-generated.mjs";
 import { compareOurs } from "./verdicts-ours.mjs";
 
@@ -23,6 +25,7 @@ const { values, positionals } = parseArgs({
   options: {
     write: { type: "boolean", default: false },
     ours: { type: "boolean", default: false },
+    examples: { type: "boolean", default: false },
     generated: { type: "string" },
     seed: { type: "string", default: "1" },
     keep: { type: "boolean", default: false },
@@ -51,6 +54,10 @@ if (values.ours) {
 if (!process.env.BPFKIT_ORACLE) {
   console.log("BPFKIT_ORACLE is not set: nobody to ask, skipped");
   process.exit(0);
+}
+if (values.examples) {
+  const differ = values.kernel.split(",").map(compareExamples);
+  process.exit(differ.every((count) => count === 0) ? 0 : 1);
 }
 if (values.generated !== undefined) {
   const keepIn = values.keep ? join(FOLDER, "found.yaml") : undefined;

@@ -24,12 +24,18 @@ export interface Difference {
 export type Verify = (program: Case["program"], options: object) => object;
 
 export const KINDS: readonly string[];
-export function answerHere(verify: Verify, entry: Case, kernel: string, budget?: object): Answer;
+export function answerHere(
+  verify: Verify,
+  entry: Case,
+  kernel: string,
+  options?: { readonly budget?: object; readonly brief?: boolean },
+): Answer;
 export function kindOfDifference(here: Answer, there: Expected): string | undefined;
 export function agreementOf(
   verify: Verify,
   cases: readonly Case[],
   kernel: string,
+  brief?: boolean,
 ): { readonly subjects: Readonly<Record<string, Agreement>>; readonly differences: readonly Difference[] };
 export function isDisputed(entry: Case): boolean;
 export function belowFloor(
