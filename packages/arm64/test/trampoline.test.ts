@@ -1,3 +1,4 @@
+import { LINK_LISTS, plainCall, TrampolineWorld } from "@bpfkit/conformance";
 import {
   Access,
   assemble,
@@ -14,7 +15,6 @@ import {
 import { describe, expect, test } from "vitest";
 import { arm64, encode } from "../src/index.ts";
 import { apply, TailWorld } from "./tail-world.ts";
-import { type Behaviour, garbage, TrampolineWorld } from "./trampoline-world.ts";
 
 const KINDS: readonly LinkKind[] = ["fentry", "fmod_ret", "fexit", "fsession"];
 const words = (count: number): string => `u64 (${Array(count).fill("u64").join(", ")})`;
@@ -159,129 +159,8 @@ test("arguments lie where AAPCS64 puts them: a struct is never split, and behind
   ).toThrow("ENOTSUPP");
 });
 
-/** All lists of one to three links. */
-function linkLists(): LinkKind[][] {
-  const lists: LinkKind[][] = [[]];
-  for (let i = 0; lists[i]!.length < 3; i++) for (const kind of KINDS) lists.push([...lists[i]!, kind]);
-  return lists.slice(1);
-}
-
-const ALL: Behaviour = { allowed: [true, true, true], results: [0n, 0n, 0n], result: 0x1234_5678_9abc_def0n };
-
-/** Numbers that look random. */
-function numbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state >>> 8;
-  };
-}
-
-function behaviourOf(next: () => number): Behaviour {
-  const allowed = [0, 1, 2].map(() => next() % 4 > 0);
-  const results = [0, 1, 2].map(() => (next() % 2 === 0 ? 0n : BigInt(next()) << 30n));
-  return { allowed, results, result: BigInt(next()) << 20n };
-}
-
-/** A call, and that it did what it has to. */
-function check(world: TrampolineWorld, behaviour: Behaviour, what: string): void {
-  expect({ what, ...world.run(behaviour) }).toEqual({ what, ...world.expected(behaviour) });
-}
-
-describe("a call of a function with programs around it", () => {
-  test.each(MODELS)("%s", (model) => {
-    const next = numbers(model.length);
-    const world = new TrampolineWorld(model);
-    let lists = 0;
-    for (const kinds of linkLists()) {
-      lists++;
-      for (const original of ["known", "from-stack"] as const) {
-        const links = kinds.map(
-          (kind, i): TrampolineLink => ({ kind, cookie: [0n, 5n, 0xffff_fffe_dead_0000n][(i + next()) % 3]! }),
-        );
-        const rest = { original, funcIp: next() % 2 === 0 };
-        world.link(links, rest);
-        const what = `${kinds.join(" ")}, ${original}`;
-        if (original === "known") check(world, ALL, what);
-        check(world, behaviourOf(next), what);
-      }
-    }
-    expect(lists).toBe(4 + 16 + 64);
-  });
-
-  test.each(MODELS.slice(0, 5))("%s, compiled from BPF", (model) => {
-    const next = numbers(17);
-    const world = new TrampolineWorld(model, { compiled: true });
-    for (const kinds of linkLists()) {
-      world.link(linksOf(...kinds), { funcIp: next() % 2 === 0 });
-      check(world, behaviourOf(next), kinds.join(" "));
-    }
-  });
-
-  test.each(settings({ bti: [false, true], far: [false, true], pac: [false, true] }))("with %o", (layout) => {
-    const next = numbers(3);
-    for (const compiled of [false, true]) {
-      const world = new TrampolineWorld(compiled ? words(4) : MODELS[7]!, { layout, compiled });
-      for (const original of ["known", "from-stack"] as const) {
-        for (const kinds of [...linkLists().slice(0, 20), ["fsession", "fmod_ret", "fexit"] as const]) {
-          world.link(linksOf(...kinds), { original, funcIp: next() % 2 === 0 });
-          check(world, behaviourOf(next), `${kinds.join(" ")}, ${original}`);
-        }
-      }
-    }
-  });
-
-  test("through a pointer in a table is the program's alone, and 0 where that must not run", () => {
-    for (const model of MODELS) {
-      const world = new TrampolineWorld(model);
-      for (const funcIp of [false, true]) {
-        world.link([{ kind: "fentry", cookie: 7n }], { indirect: true, funcIp });
-        check(world, { ...ALL, results: [0xfedc_ba98_7654_3210n] }, model);
-        check(world, { ...ALL, allowed: [false], results: [5n] }, model);
-      }
-    }
-  });
-
-  test("leaves out a program whose block is turned off, and no other", () => {
-    const next = numbers(5);
-    for (const model of [MODELS[2]!, MODELS[9]!]) {
-      const world = new TrampolineWorld(model);
-      for (const kinds of linkLists()) {
-        world.link(linksOf(...kinds));
-        const blocks = world.image.patchSites.map((_, block) => block);
-        expect(blocks.length).toBe(kinds.reduce((sum, kind) => sum + (kind === "fsession" ? 2 : 1), 0));
-        const behaviour = behaviourOf(next);
-        for (const block of blocks)
-          check(world, { ...behaviour, off: new Set([block]) }, `${kinds.join(" ")} - ${block}`);
-        check(world, { ...behaviour, off: new Set(blocks) }, `${kinds.join(" ")} all off`);
-        check(world, behaviour, `${kinds.join(" ")} on again`);
-      }
-    }
-  });
-});
-
-/** All combinations of values. */
-function settings(values: Readonly<Record<string, readonly (boolean | string)[]>>): Settings[] {
-  return Object.entries(values).reduce<Settings[]>(
-    (all, [key, choices]) => all.flatMap((some) => choices.map((value) => ({ ...some, [key]: value }))),
-    [{}],
-  );
-}
-
 describe("a trampoline", () => {
   const model = "int (u64, u64, u64, u64, u64, u64, u64, struct 16, u8)";
-
-  test("of equal specifications is equal bytes, and functions with equal places share one", () => {
-    const { code, relocations } = image(model, ["fentry", "fexit"]);
-    expect(image(model, ["fentry", "fexit"])).toMatchObject({ code, relocations });
-    const models = [model, "int (char *, u64, u64, u64, u64, u64, u64, struct{u64, u64}, bool)", "int (u64, u64)"].map(
-      parseFuncModel,
-    );
-    expect(models.map((each) => arm64.funcModelEqual(models[0]!, each))).toEqual([true, true, false]);
-    expect(
-      image("int (char *, u64, u64, u64, u64, u64, u64, struct{u64, u64}, bool)", ["fentry", "fexit"]).code,
-    ).toEqual(code);
-  });
 
   test("that is shared does not refer to the function", () => {
     const symbols = (original: TrampolineSpec["original"]): unknown[] => {
@@ -341,85 +220,48 @@ describe("a trampoline", () => {
   });
 });
 
-describe("a backtrace by frame pointers", () => {
-  const LISTS: LinkKind[][] = [...KINDS.map((kind) => [kind]), ["fsession", "fmod_ret", "fentry"]];
-  /** Places in code from which its frame is on the chain until it is left: offsets, both inclusive. */
-  function framed(bytes: Uint8Array): [number, number] {
-    const texts = [...arm64.disassemble(bytes)].map(({ text }) => text);
-    return [4 * (texts.lastIndexOf("mov x29, sp") + 1), 4 * texts.findIndex((text) => text.startsWith("ldp x29, x30"))];
-  }
-
-  test.each([
-    ["call", false],
-    ["pointer in a table", true],
-  ])(
-    "is right at every instruction with a frame, and lacks what 7.2's lacks at the others: entered by a %s",
-    (_, indirect) => {
-      const world = new TrampolineWorld(MODELS[7]!);
-      const { caller, outer } = world.host;
-      const seen = new Set<string>();
-      const lists: readonly (readonly LinkKind[])[] = indirect ? [["fentry"]] : LISTS;
-      for (const kinds of lists) {
-        world.link(linksOf(...kinds), { indirect });
-        const code = world.image.code;
-        const inTrampoline = (address: bigint): boolean =>
-          address > world.trampoline && address <= world.trampoline + BigInt(code.length);
-        const callsOriginal = kinds.some((kind) => kind !== "fentry");
-        const base = indirect ? [caller, outer] : [world.original, caller, outer];
-        const [from, to] = framed(code);
-        const each = (pc: bigint): void => {
-          const found = world.backtrace();
-          const is = (where: string, frames: readonly bigint[], start = 0): void => {
-            seen.add(where);
-            const got = found.slice(start).map(String);
-            if (got.join() !== frames.map(String).join()) throw new Error(`${where} at ${pc}: ${found}, not ${frames}`);
-          };
-          const offset = Number(pc - world.trampoline);
-          if (offset >= 0 && offset < code.length) {
-            if (offset >= from && offset <= to) is("trampoline", base);
-            // One pair of two: the function's frame is missing. None: its caller's, too.
-            else if (!indirect && (offset === from - 8 || offset === from - 4 || offset === to + 4))
-              is("one pair", [caller, outer]);
-            else is("no pair", [outer]);
-            return;
-          }
-          const part = world.parts.find(({ address, code }) => pc >= address && pc < address + BigInt(code.length));
-          if (part === undefined) return;
-          const [start, end] = framed(part.code);
-          const at = Number(pc - part.address);
-          const below = part.is === "program" || callsOriginal ? base : [caller, outer];
-          if (at < start || at > end) {
-            // Before it is entered through the trampoline there is only its caller's.
-            is(`outside of a ${part.is}`, found[0] === outer ? [outer] : below);
-            return;
-          }
-          const isCalled = part.is === "program" || callsOriginal;
-          if (isCalled && !inTrampoline(found[0]!)) throw new Error(`${part.is} called from ${found[0]}`);
-          is(part.is, below, isCalled ? 1 : 0);
-        };
-        world.run(ALL, each);
-      }
-      const places = ["trampoline", "no pair", "program", "outside of a program"];
-      const others = ["one pair", "function", "outside of a function"];
-      expect([...seen].sort()).toEqual([...places, ...(indirect ? [] : others)].sort());
-    },
-  );
-});
-
 describe("the count of tail calls", () => {
   test.each(["pointer", "by-value", "write-back"])("goes through a trampoline both ways (%s)", (tailCalls) => {
-    const next = numbers(9);
-    const world = new TrampolineWorld(MODELS[7]!, { layout: { tailCalls } });
-    for (const kinds of linkLists()) {
-      world.link(linksOf(...kinds), { tailCalls: true });
-      world.counts = [];
-      const behaviour = behaviourOf(next);
-      check(world, behaviour, kinds.join(" "));
-      if (world.counts.length > 0) expect(world.counts[1]).toBe(garbage(26));
-      if (tailCalls !== "write-back") continue;
-      if (world.counts.length > 0) expect(world.counts[0]).toBe(garbage(12));
-      expect(world.cpu.get("x12")).toBe(world.counts.length > 0 ? LEFT_IN_X12 : garbage(12));
+    const world = new TrampolineWorld(arm64, { compile: { layout: { tailCalls } } });
+    const { cpu } = world;
+    for (const kinds of LINK_LISTS) {
+      const spec: TrampolineSpec = {
+        model: parseFuncModel(MODELS[7]!),
+        links: linksOf(...kinds),
+        original: "known",
+        tailCalls: true,
+      };
+      world.attach(spec, "function");
+      const { address, size } = world.targets.function.place;
+      const counts = (): bigint[] => [cpu.get("x12"), cpu.get("x26")];
+      let [brought, found, back]: (bigint[] | undefined)[] = [];
+      world.run(plainCall(spec, world.places.slots.length), (pc) => {
+        if (pc === world.trampoline.address) brought = counts();
+        if (pc === world.function.original) found = counts();
+        if (pc === address + BigInt(size - 4)) cpu.set("x12", 9n); // its ret
+        if (pc === world.hostReturn) back ??= counts();
+      });
+      const isTakenBack = tailCalls === "write-back";
+      expect([kinds, found?.[1], back?.[1]]).toEqual([kinds, brought![1], brought![1]]);
+      if (isTakenBack) expect([kinds, found?.[0], back?.[0]]).toEqual([kinds, brought![0], 9n]);
     }
+  });
+
+  test("of a function that a program replaced for once is what its caller gave (write-back)", () => {
+    const world = new TrampolineWorld(arm64, { compile: { layout: { tailCalls: "write-back" } } });
+    const spec: TrampolineSpec = {
+      model: parseFuncModel(words(2)),
+      links: linksOf("fmod_ret"),
+      original: "known",
+      tailCalls: true,
+    };
+    world.attach(spec, "function");
+    let [brought, back]: (bigint | undefined)[] = [];
+    world.run({ ...plainCall(spec, 2), returns: [1n] }, (pc) => {
+      if (pc === world.trampoline.address) brought = world.cpu.get("x12");
+      if (pc === world.hostReturn) back ??= world.cpu.get("x12");
+    });
+    expect([brought === undefined, back]).toEqual([false, brought]);
   });
 
   test.each(["pointer", "by-value", "write-back"])(
@@ -474,6 +316,3 @@ function trace(
   const site = { address: imageAddress! + BigInt(offset), size };
   apply(memory, arm64.poke(site, { kind: "nop" }, { kind: "call", target: trampoline }));
 }
-
-/** x12 where the host returns. */
-const LEFT_IN_X12: bigint = garbage(200 + arm64.abi.callerSaved.indexOf("x12"));

@@ -110,6 +110,7 @@ export { FUNCTION_MODELS, LINK_KINDS, LINK_LISTS } from "./trampoline/cases.ts";
 export {
   checkTrampolines,
   formatTrampolineBreach,
+  plainCall,
   sharedImageBreach,
   type TrampolineBreach,
   type TrampolineLawOptions,

@@ -1,4 +1,4 @@
-import { type TracedCall, TrampolineWorld } from "@bpfkit/conformance";
+import { plainCall, TrampolineWorld } from "@bpfkit/conformance";
 import {
   Access,
   type Image,
@@ -195,20 +195,11 @@ describe("tail calls", () => {
     const world = new TrampolineWorld(x86_64, { compile: { layout: { tailCalls } } });
     const { cpu } = world;
     const links = kinds.map((kind) => ({ kind }));
-    world.attach({ model: parseFuncModel(text), links, original, tailCalls: true }, "function");
+    const spec: TrampolineSpec = { model: parseFuncModel(text), links, original, tailCalls: true };
+    world.attach(spec, "function");
+    const call = { ...plainCall(spec, world.places.slots.length), returns: kinds.map(() => returned) };
     const { address, size } = world.targets.function.place;
     const found: ReturnType<typeof registersOf> = { brought: undefined, found: undefined, back: undefined };
-    const call: TracedCall = {
-      links,
-      funcIp: false,
-      indirect: false,
-      words: world.places.slots.map((_, i) => BigInt(i)),
-      allowed: kinds.map(() => true),
-      returns: kinds.map(() => returned),
-      result: 0n,
-      off: new Set(),
-      offFrom: "start",
-    };
     const { events } = world.run(call, (pc) => {
       if (pc === world.trampoline.address) found.brought = cpu.get("rax");
       if (pc === world.function.original) found.found = cpu.get("rax");

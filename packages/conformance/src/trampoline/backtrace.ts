@@ -238,6 +238,7 @@ class Follower {
     const names: string[] = [];
     let frame = cpu.get(frameChain.register);
     while (frame !== 0n && names.length < DEEPEST) {
+      if (!this.#world.isInStack(frame)) return [...names, `a frame at 0x${frame.toString(16)}`];
       let back = memory.load(8, frame + BigInt(frameChain.returnAddress));
       let next = memory.load(8, frame + BigInt(frameChain.caller));
       const isInnermost = names.length === 0;

@@ -57,6 +57,8 @@ interface Asked extends Pick<TrampolineSpec, "original" | "indirect"> {
 const ORIGINALS: readonly TrampolineSpec["original"][] = ["known", "from-stack"];
 const INDIRECT: readonly Asked[] = ORIGINALS.map((original) => ({ kinds: ["fentry"], original, indirect: true }));
 const COOKIES: readonly bigint[] = [0n, 0x1234n, 0xfedc_ba98_7654_3210n, 0xffff_ffff_8000_0000n];
+/** Trampolines that one memory has room for. */
+const IN_A_WORLD = 150;
 /** Registers that a program has for its arguments. */
 const BPF_ARGS = 5;
 
@@ -66,13 +68,14 @@ const BPF_ARGS = 5;
  */
 export function checkTrampolines(backend: Backend, options: TrampolineLawOptions = {}): TrampolineReport {
   const { compile, models = FUNCTION_MODELS, lists = LINK_LISTS, part = { index: 0, count: 1 } } = options;
+  let world: TrampolineWorld | undefined;
   let [number, trampolines, calls] = [0, 0, 0];
   const asked = [...ORIGINALS.flatMap((original) => lists.map((kinds) => ({ kinds, original }))), ...INDIRECT];
   for (const text of models) {
     const model = parseFuncModel(text);
-    const world = new TrampolineWorld(backend, { compile });
     for (const one of asked) {
       if (number++ % part.count !== part.index) continue;
+      if (world === undefined || trampolines % IN_A_WORLD === 0) world = new TrampolineWorld(backend, { compile });
       trampolines++;
       const tried = tryTrampoline(world, model, one, number);
       calls += tried.calls;
@@ -143,7 +146,11 @@ function callsOf(random: Random, spec: TrampolineSpec, words: number, blocks: nu
   return [plain, mixed, { ...plain, off: new Set(off), offFrom: random.below(2) === 0 ? "start" : "original" }];
 }
 
-function plainCall({ links, funcIp = false, indirect = false, model }: TrampolineSpec, words: number): TracedCall {
+/** A call in which every program runs and returns 0, and so does the function, with another result. */
+export function plainCall(
+  { links, funcIp = false, indirect = false, model }: TrampolineSpec,
+  words: number,
+): TracedCall {
   return {
     links,
     funcIp,

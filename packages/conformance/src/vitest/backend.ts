@@ -9,6 +9,7 @@ import { GOLDEN_TRAMPOLINES, replacedEntryListing, trampolineListing } from "../
 import { GROUPS } from "../group.ts";
 import { type ConformanceReport, formatFailure } from "../report.ts";
 import { describeCpu } from "./cpu.ts";
+import { booleans, flipped } from "./other-settings.ts";
 import { describeTrampolines } from "./trampolines.ts";
 
 /** Milliseconds that a part of the corpus may take on a slow machine. */
@@ -117,17 +118,9 @@ function nameOf(settings: Settings, flips: readonly string[]): string {
   return flips.map((key) => (settings[key] === true ? `no ${key}` : key)).join(", ");
 }
 
-function booleans(settings: Settings): readonly string[] {
-  return Object.keys(settings).filter((key) => typeof settings[key] === "boolean");
-}
-
 /** None first, all last. */
 function subsets(keys: readonly string[]): readonly (readonly string[])[] {
   return Array.from({ length: 1 << keys.length }, (_, bits) => keys.filter((_key, i) => (bits >> i) & 1));
-}
-
-function flipped(settings: Settings, keys: readonly string[]): Settings {
-  return Object.fromEntries(keys.map((key) => [key, settings[key] !== true]));
 }
 
 /** Passes that a frame's loops have; too many to run through, so most of them are taken away in the middle of a run. */

@@ -1,5 +1,5 @@
 // The laws of trampolines as vitest tests.
-import type { Backend } from "@bpfkit/core";
+import type { Backend, CompileOptions } from "@bpfkit/core";
 import { describe, expect, test } from "vitest";
 import { checkBacktraces } from "../trampoline/backtrace.ts";
 import { FUNCTION_MODELS } from "../trampoline/cases.ts";
@@ -10,12 +10,15 @@ import {
   type TrampolineBreach,
 } from "../trampoline/law.ts";
 import { checkSharing } from "../trampoline/sharing.ts";
+import { booleans, flipped } from "./other-settings.ts";
 
 /** Milliseconds on a slow machine. */
 const TIMEOUT = 120_000;
 /** One trampoline of so many, for calls and for backtraces; a prime, so that each list meets each way of finding the original. */
 const PART = 5;
 const BACKTRACE_PART = 5;
+/** The same for each other choice of settings. */
+const OTHERS_PART = 79;
 
 /** Declares the tests of a backend's trampolines; `every` tries all of them, which takes seconds, in place of a part. */
 export function describeTrampolines(backend: Backend, { every = false }: { readonly every?: boolean } = {}): void {
@@ -24,6 +27,15 @@ export function describeTrampolines(backend: Backend, { every = false }: { reado
       const report = checkTrampolines(backend, { part: { index: 0, count: every ? 1 : PART } });
       expectNoBreach(report.breach);
       expect(report.calls).toBeGreaterThan(3 * report.trampolines);
+    });
+
+    const others = otherOptions(backend);
+    test.runIf(others.length > 0)("do so with other layouts and features", { timeout: TIMEOUT }, () => {
+      for (const compile of others) {
+        expectNoBreach(
+          checkTrampolines(backend, { compile, part: { index: 0, count: every ? PART : OTHERS_PART } }).breach,
+        );
+      }
     });
 
     test("A-26 one image, entered by three functions, calls each with its own arguments and knows which it is", () => {
@@ -45,6 +57,16 @@ export function describeTrampolines(backend: Backend, { every = false }: { reado
       expect(equal).toBeGreaterThan(0);
     });
   });
+}
+
+/** Each choice of layout turned round, all of them together, and all features. */
+function otherOptions({ capabilities: { layout, features } }: Backend): readonly CompileOptions[] {
+  const choices = booleans(layout).filter((key) => key !== "directTailCalls"); // which trampolines have none of
+  return [
+    ...choices.map((key) => ({ layout: flipped(layout, [key]) })),
+    ...(choices.length > 1 ? [{ layout: flipped(layout, choices) }] : []),
+    ...(booleans(features).length > 0 ? [{ features: flipped(features, booleans(features)) }] : []),
+  ];
 }
 
 function expectNoBreach(breach: TrampolineBreach | undefined): void {
