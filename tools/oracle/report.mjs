@@ -15,6 +15,7 @@ import { comparePrograms } from "./programs.mjs";
 import { compareRows as compareRowsArm64 } from "./rows-arm64.mjs";
 import { compareRows as compareRowsRiscv64 } from "./rows-riscv64.mjs";
 import { compareRows as compareRowsX86 } from "./rows-x86-64.mjs";
+import { compareSpec } from "./spec.mjs";
 import { compareTailCalls } from "./tail-calls.mjs";
 import { compareBehaviour } from "./trampoline-behaviour.mjs";
 import { compareTrampolines } from "./trampolines.mjs";
@@ -42,7 +43,12 @@ const [programs, seed, runsPerRow, stride] = ["programs", "seed", "runs-per-row"
 const parts = values.arch.split(",").flatMap((arch) => {
   const { backend, compareRows, insertsZext } = ARCHES[arch];
   return [
-    ...(arch === "x86-64" ? [["the example", compareFirewall]] : []),
+    ...(arch === "x86-64"
+      ? [
+          ["the example", compareFirewall],
+          ["programs, helpers and maps", () => compareSpec()],
+        ]
+      : []),
     ...(programs > 0
       ? [[`generated programs, ${arch}`, () => comparePrograms(programs, seed, { backend, insertsZext })]]
       : []),

@@ -6,7 +6,9 @@
 // BPFKIT_ORACLE is the folder that holds the kernel's side. Without --write it only says where an answer differs from the files.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { ATTACH_TYPES, HELPERS, LINUX_6_12, LINUX_7_2, PROGRAM_TYPES } from "@bpfkit/core";
 import { askKernel } from "./kernel.mjs";
+import { callCases, lineOfCall, linesOfMaps, POINTER_NAMES, pointerCases } from "./spec-calls.mjs";
 import { FIRST, situations } from "./spec-situations.mjs";
 import { vmlinuxBtf } from "./vmlinux-btf.mjs";
 
@@ -16,7 +18,6 @@ const [MOV, EXIT, CALL, LD_ABS, JGT, ADD] = [0xb7, 0x95, 0x85, 0x30, 0x2d, 0x07]
 const LOAD = { 1: 0x71, 2: 0x69, 4: 0x61, 8: 0x79 };
 const STORE = { 1: 0x73, 2: 0x6b, 4: 0x63, 8: 0x7b };
 const PRANDOM = 7;
-const HELPERS = 211;
 const MAX_OFFSET = 32760;
 /** Sizes of contexts; programs of other types get 48 bytes. */
 const SIZES = {
@@ -60,7 +61,7 @@ function offsetsOf(type) {
 }
 
 function helperCases(situation) {
-  return range(1, HELPERS + 1).map((id) => ({
+  return range(1, HELPERS.length).map((id) => ({
     ...situation.rest,
     key: ["helper", id],
     insns: [[CALL, 0, 0, 0, id], ...exit(result(situation))],
@@ -124,23 +125,29 @@ function spans(numbers, step) {
 
 /** What a kernel calls the value that a load gave. */
 function loadedValue(log) {
-  const value = /; R0(?:_w)?=([a-z_]*)/.exec(log ?? "")?.[1];
+  const value = /r0 = \*\(u\d+ \*\)\(r1 [-+]\d+\) *; R0(?:_w)?=([a-z_]*)/.exec(log ?? "")?.[1];
   return value === undefined ? "unknown" : value === "" ? "scalar" : value;
 }
 
-/** Lines of one situation. */
-function linesOf(answers) {
-  const lines = [];
-  const known = answers.filter(({ key, log }) => key[0] === "helper" && !/cannot use helper|unknown func|invalid func/.test(log ?? ""));
-  lines.push(`helpers ${spans(known.map(({ key }) => key[1]), 1)}`);
+/** Which loads and stores were fine, by width and by what they give. */
+function accessLinesOf(answers) {
   const accesses = new Map();
   for (const { key: [what, offset, width], verdict, log } of answers) {
     if ((what !== "read" && what !== "write") || verdict !== "accept") continue;
     const line = what === "read" ? `read ${width} ${loadedValue(log)}` : `write ${width}`;
     accesses.set(line, [...(accesses.get(line) ?? []), offset]);
   }
-  for (const [line, offsets] of [...accesses].sort(([a], [b]) => (a < b ? -1 : 1)))
-    lines.push(`${line}: ${spans(offsets, Number(line.split(" ")[1]))}`);
+  return [...accesses]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([line, offsets]) => `${line}: ${spans(offsets, Number(line.split(" ")[1]))}`);
+} // biome-ignore format: one line per condition
+
+/** Lines of one situation. */
+function linesOf(answers) {
+  const lines = [];
+  const known = answers.filter(({ key, log }) => key[0] === "helper" && !/cannot use helper|unknown func|invalid func/.test(log ?? ""));
+  lines.push(`helpers ${spans(known.map(({ key }) => key[1]), 1)}`);
+  lines.push(...accessLinesOf(answers));
   for (const { key: [what], verdict, log } of answers) {
     if (what === "return") lines.push(`returns ${/should have been in \[(-?\d+), (-?\d+)\]/.exec(log ?? "")?.slice(1).join("..") ?? "anything"}`);
     if (what === "packet load" && verdict === "accept") lines.push("packet loads");
@@ -150,8 +157,8 @@ function linesOf(answers) {
 } // biome-ignore format: long conditions
 
 /** The answers of a kernel as text. */
-export function answersOf(kernel, numbers) {
-  const all = situations(numbers, vmlinuxBtf(ARCH, kernel));
+export function answersOf(kernel) {
+  const all = situations({ PROGRAM_TYPES, ATTACH_TYPES }, vmlinuxBtf(ARCH, kernel));
   const base = ask(kernel, [
     ...FIRST.map((row) => ({ ...row, key: [] })),
     ...all.map((situation) => ({ ...situation.rest, key: [situation.name], insns: exit(result(situation)) })),
@@ -173,7 +180,7 @@ export function answersOf(kernel, numbers) {
     return data && end ? withSituation(situation)(packetCases(situation, data[1], end[1], data[2])) : [];
   }); // biome-ignore format: long conditions
   const packets = ask(kernel, withPacket);
-  const types = Object.entries(numbers.PROGRAM_TYPES).filter(([type]) => !/^(tracing|lsm|struct_ops|ext)$/.test(type));
+  const types = Object.entries(PROGRAM_TYPES).filter(([type]) => !/^(tracing|lsm|struct_ops|ext)$/.test(type));
   const attach = ask(
     kernel,
     types.flatMap(([type, number]) =>
@@ -186,6 +193,13 @@ export function answersOf(kernel, numbers) {
       })),
     ),
   );
+  const called = usable.filter(({ attach }) => attach === "-" || ATTACH_TYPES[attach] < PROFILES[kernel].attachTypes);
+  const calls = ask(
+    kernel,
+    HELPERS.slice(1).flatMap((helper) => callCases(helper, called, PROFILES[kernel])),
+  );
+  const maps = linesOfMaps((cases) => ask(kernel, cases), called, PROFILES[kernel]);
+  const pointers = ask(kernel, pointerCases(called));
   const groups = new Map();
   for (const { name } of usable) {
     const text = linesOf([...answers, ...packets].filter(({ situation }) => situation === name)).join("\n");
@@ -194,6 +208,17 @@ export function answersOf(kernel, numbers) {
   return [
     `# Answers of Linux ${kernel}; tools/oracle/spec.mjs asks.`,
     ...[...groups].map(([text, names]) => `\n[${names.join(", ")}]\n${text}`),
+    "\n[calls]",
+    ...HELPERS.slice(1).flatMap((helper) => {
+      const of = calls.filter(({ key }) => key[0] === helper.name);
+      return of.length === 0 ? [] : [lineOfCall(helper, of)];
+    }),
+    "\n[maps]",
+    ...maps,
+    ...POINTER_NAMES.map((name) => {
+      const of = pointers.filter(({ situation }) => situation === name);
+      return `\n[to ${name}]\n${accessLinesOf(of).join("\n")}`;
+    }),
     "\n[attach types]",
     ...types.map(([type]) => {
       const numbersOf = attach.filter(({ key, verdict }) => key[0] === type && verdict === "accept");
@@ -206,33 +231,36 @@ export function answersOf(kernel, numbers) {
   ].join("\n");
 }
 
-/** Numbers of program types and attach types, read from the tables' source. */
-function numbersOf(file, name) {
-  const source = readFileSync(new URL(`../../packages/core/src/spec/${file}`, import.meta.url), "utf8");
-  const body = source.split(`export const ${name} = {`)[1].split("}")[0];
-  return Object.fromEntries([...body.matchAll(/(\w+): (\d+)/g)].map(([, key, value]) => [key, Number(value)]));
+const PROFILES = { 7.2: LINUX_7_2, 6.12: LINUX_6_12 };
+const fileOf = (kernel) => new URL(`linux-${kernel}.txt`, FOLDER);
+
+/** Asks both kernels again, and says which lines are not in the files. */
+export function compareSpec(kernels = Object.keys(PROFILES)) {
+  let lines = 0;
+  const differences = kernels.flatMap((kernel) => {
+    const known = new Set(readFileSync(fileOf(kernel), "utf8").split("\n"));
+    const now = answersOf(kernel).split("\n");
+    lines += now.length;
+    return now.filter((line) => !known.has(line)).map((line) => `Linux ${kernel}: ${line}`);
+  });
+  return { differences, summary: `${lines} lines of answers, ${differences.length} new` };
 }
 
-const args = process.argv.slice(2);
-const kernels = args.filter((arg) => !arg.startsWith("--"));
-const numbers = {
-  PROGRAM_TYPES: numbersOf("program-type-names.ts", "PROGRAM_TYPES"),
-  ATTACH_TYPES: numbersOf("attach-types.ts", "ATTACH_TYPES"),
-};
-if (!process.env.BPFKIT_ORACLE) {
-  console.log("BPFKIT_ORACLE is not set: nobody to ask, skipped");
-} else {
-  for (const kernel of kernels.length > 0 ? kernels : ["7.2", "6.12"]) {
-    const file = new URL(`linux-${kernel}.txt`, FOLDER);
-    const text = answersOf(kernel, numbers);
-    if (args.includes("--write")) writeFileSync(file, text);
-    else {
-      const before = readFileSync(file, "utf8").split("\n");
-      const now = text.split("\n");
-      const changed = now.filter((line) => !before.includes(line));
-      console.log(`${fileURLToPath(file)}: ${changed.length} of ${now.length} lines differ`);
-      for (const line of changed.slice(0, 20)) console.log(`  ${line}`);
-      if (changed.length > 0) process.exitCode = 1;
-    }
+function main(args) {
+  if (!process.env.BPFKIT_ORACLE) {
+    console.log("BPFKIT_ORACLE is not set: nobody to ask, skipped");
+    return;
   }
+  const named = args.filter((arg) => !arg.startsWith("--"));
+  const kernels = named.length > 0 ? named : Object.keys(PROFILES);
+  if (args.includes("--write")) {
+    for (const kernel of kernels) writeFileSync(fileOf(kernel), answersOf(kernel));
+    return;
+  }
+  const { differences, summary } = compareSpec(kernels);
+  for (const line of differences) console.log(line);
+  console.log(summary);
+  process.exitCode = differences.length === 0 ? 0 : 1;
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv.slice(2));

@@ -21,8 +21,11 @@ export interface KernelProfile {
   readonly limits: Limits;
   /** Bytes of the registers that kprobe and perf_event programs see (struct pt_regs). */
   readonly registersBytes: number;
-  /** A subprogram of a program that can be entered again on the same CPU may have its stack elsewhere, so that chains of calls count less. */
-  readonly privateStacks: boolean;
+  /**
+   * Types of programs whose subprograms may have stacks of their own, so that a chain of calls counts as its deepest subprogram does.
+   * Iterators (`trace_iter`) do not.
+   */
+  readonly privateStacks: readonly ProgramTypeName[];
   /** Pointers into the packet are worth nothing after a tail call that failed. */
   readonly tailCallsChangePacket: boolean;
   /** Attach types with this number or a higher one are not known yet. */

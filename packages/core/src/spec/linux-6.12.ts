@@ -73,7 +73,7 @@ export const LINUX_6_12: KernelProfile = {
     loopIterations: 2 ** 23,
   },
   registersBytes: 168,
-  privateStacks: false,
+  privateStacks: [],
   tailCallsChangePacket: true,
   attachTypes: 57,
   mapTypes: 34,

@@ -22,7 +22,7 @@ export const LINUX_7_2: KernelProfile = {
     loopIterations: 2 ** 23,
   },
   registersBytes: 168,
-  privateStacks: true,
+  privateStacks: ["kprobe", "tracepoint", "perf_event", "raw_tracepoint", "tracing"],
   tailCallsChangePacket: false,
   attachTypes: 62,
   mapTypes: 36,
