@@ -366,6 +366,9 @@ export {
   zipPlans,
 } from "./jit/poke.ts";
 
+// jit/poke-batch.ts
+export { type PokeStages, type SiteColumns, SiteKind } from "./jit/poke-batch.ts";
+
 // trampoline/*.ts
 export {
   type ArgPlaces,

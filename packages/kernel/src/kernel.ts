@@ -55,6 +55,11 @@ export interface KernelOptions {
   readonly memory?: MemoryOptions;
   /** How direct tail calls are brought along when a slot changes; as Linux does it unless told. */
   readonly pokeProtocol?: PokeProtocol;
+  /**
+   * Entries of functions from which on a change writes them together, in as few steps as there can be; 64 unless told. Fewer are written one by one, so that
+   * under a schedule CPUs go on in between.
+   */
+  readonly writeTogether?: number;
 }
 
 /**
@@ -121,7 +126,7 @@ export class Kernel {
   readonly #running: ({ readonly run: Reader; readonly context: Context | undefined } | undefined)[] = [];
 
   /** @throws {BpfError} `argument` when there are no CPUs or too many, or memory does not fit below 4 GiB */
-  constructor({ engine, cpus = 1, seed = 0, memory = {}, pokeProtocol }: KernelOptions) {
+  constructor({ engine, cpus = 1, seed = 0, memory = {}, pokeProtocol, writeTogether = 64 }: KernelOptions) {
     if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) {
       throw new BpfError("argument", `${cpus} cpus`, { expected: `1 to ${MAX_CPUS}` });
     }
@@ -139,6 +144,7 @@ export class Kernel {
         sites: this.#text,
         rcu: this.#rcu,
         cpus,
+        writeTogether,
         functions: {
           stackOf: (cpu) => this.stackOf(cpu),
           take: (cpu) => this.#take(cpu),

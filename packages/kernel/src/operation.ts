@@ -46,10 +46,22 @@ export type Step =
       readonly bytes: Uint8Array;
       readonly trap?: ArmedTrap;
     }
+  /** The same for very many sites, whose bytes lie one behind the other: in one step, as nothing orders them before the next sync. */
+  | {
+      readonly kind: "write-sites";
+      readonly what: string;
+      readonly addresses: Float64Array;
+      /** Bytes of each. */
+      readonly size: number;
+      readonly bytes: Uint8Array;
+      readonly traps?: () => readonly ArmedTrap[];
+    }
   /** Makes every CPU forget the instructions that it has fetched. It ends the plans of these `traps`: behind it they are not in force. */
   | { readonly kind: "sync-cores"; readonly traps?: readonly ArmedTrap[] }
   /** Must not go on while a CPU, or a context put aside, has its pc from `from` to below `to`. */
   | { readonly kind: "wait-clear"; readonly from: bigint; readonly to: bigint }
+  /** The same for bytes `from` to below `to` of very many sites. */
+  | { readonly kind: "wait-clear-sites"; readonly addresses: Float64Array; readonly from: number; readonly to: number }
   /** Must not go on while a run of these kinds is in progress that had begun when the step was reached. */
   | { readonly kind: "wait-readers"; readonly readers: readonly ReaderKind[] };
 

@@ -69,6 +69,14 @@ export class Rcu {
     return [...this.#active.tasks.keys()].filter(({ pc }) => pc !== undefined && pc >= from && pc < to);
   }
 
+  /** The same for bytes of many sites. O(runs × sites) */
+  withinSites(addresses: Float64Array, from: number, to: number): Reader[] {
+    return [...this.#active.tasks.keys()].filter(({ pc }) => {
+      const at = Number(pc ?? -1n);
+      return pc !== undefined && addresses.some((address) => at >= address + from && at < address + to);
+    });
+  }
+
   /** Why a step cannot be made at once, with what runs and is held now. */
   blocks(step: Step): BpfError | undefined {
     if (step.kind === "lock" && step.mutex.held) return new BpfError("argument", `${step.mutex.name} is held (EBUSY)`);
@@ -77,7 +85,9 @@ export class Rcu {
         ? this.holders(step.readers)
         : step.kind === "wait-clear"
           ? this.within(step.from, step.to)
-          : [];
+          : step.kind === "wait-clear-sites"
+            ? this.withinSites(step.addresses, step.from, step.to)
+            : [];
     if (holders.length === 0) return undefined;
     return new BpfError("argument", `a change of live code with ${holders.length} runs in progress (EBUSY)`, {
       expected: "no run in progress that it has to wait for",

@@ -11,6 +11,7 @@ import { JUMP_LOWERING } from "./lower/jump.ts";
 import { MEMORY_LOWERING } from "./lower/memory.ts";
 import { TAIL_CALL_LOWERING } from "./lower/tail-call.ts";
 import { poke } from "./poke.ts";
+import { pokeMany } from "./poke-many.ts";
 import { disassemble } from "./print.ts";
 import { emitPrologue, frameSlots } from "./prologue.ts";
 import type { Reg } from "./regs.ts";
@@ -44,6 +45,7 @@ export const parts: BackendParts<Reg, Assembler> = {
   relocate,
   disassemble,
   poke,
+  pokeMany,
   createCpu,
   trampoline: TRAMPOLINE,
 };

@@ -11,7 +11,7 @@ export const NEAR_SITE = 4;
 /** Bytes that a CPU is sure to fetch in one go. */
 const PARCEL = 2;
 /** `c.ebreak`. */
-const BREAKPOINT: Uint8Array = Uint8Array.of(0x02, 0x90);
+export const BREAKPOINT: Uint8Array = Uint8Array.of(0x02, 0x90);
 
 /**
  * How to rewrite a site of four bytes (`nop`, or `jal zero` for a jump) or eight (two `nop`, or `auipc t1` and `jalr`, which leaves the

@@ -11,6 +11,7 @@ import { JUMP_LOWERING } from "./lower/jump.ts";
 import { MEMORY_LOWERING } from "./lower/memory.ts";
 import { checkIndirectJumps, TAIL_CALL_LOWERING } from "./lower/tail-call.ts";
 import { displacement, poke } from "./poke.ts";
+import { pokeMany } from "./poke-many.ts";
 import { disassemble } from "./print.ts";
 import { adjustFrame, emitPrologue, frameSlots, landing } from "./prologue.ts";
 import type { Reg } from "./regs.ts";
@@ -55,6 +56,7 @@ export const parts: BackendParts<Reg, Assembler> = {
   relocate,
   disassemble,
   poke,
+  pokeMany,
   createCpu,
   trampoline,
 };

@@ -2,14 +2,14 @@
 import { BpfError, type PokePhase, type PokePlan, type SiteState, type TextSite } from "@bpfkit/core";
 import { writeInt } from "./assembler.ts";
 
-const SIZE = 5;
+export const SIZE = 5;
 
 /** `int3`: a CPU that fetches it traps, whatever bytes of the instruction follow. */
-const BREAKPOINT = 0xcc;
+export const BREAKPOINT = 0xcc;
 
 /** `nop dword [rax+rax+0]`: rows nop_rm32, call_rel32 and jmp_rel32 of the instruction table. */
-const NOP: Uint8Array = Uint8Array.of(0x0f, 0x1f, 0x44, 0x00, 0x00);
-const OPCODE = { call: 0xe8, jump: 0xe9 } as const;
+export const NOP: Uint8Array = Uint8Array.of(0x0f, 0x1f, 0x44, 0x00, 0x00);
+export const OPCODE = { call: 0xe8, jump: 0xe9 } as const;
 
 /** The distance from `from` to `to` modulo 2^64 as 32 signed bits; undefined where it does not fit. */
 export function displacement(from: bigint, to: bigint): number | undefined {

@@ -1,6 +1,13 @@
 // A kernel with functions of several models, and programs that write down where they ran.
 import { type Backend, type CompileOptions, type HostCall, type LinkKind, parseFuncModel } from "@bpfkit/core";
-import type { FunctionOptions, Kernel, LoadedProgram, MultiTracingLink, TracedFunction } from "@bpfkit/kernel";
+import type {
+  FunctionOptions,
+  Kernel,
+  KernelOptions,
+  LoadedProgram,
+  MultiTracingLink,
+  TracedFunction,
+} from "@bpfkit/kernel";
 import { RECORD, TracingWorld } from "./tracing-world.ts";
 
 export const TWO: string = "u64 (u64, u64)";
@@ -17,8 +24,8 @@ export class MultiWorld extends TracingWorld {
   readonly events: string[][];
   #next = 0;
 
-  constructor(backend: Backend, cpus = 1, options: CompileOptions = {}) {
-    super(backend, cpus, options);
+  constructor(backend: Backend, cpus = 1, rest: Partial<KernelOptions> = {}, options: CompileOptions = {}) {
+    super(backend, cpus, options, rest);
     this.cpus = cpus;
     this.events = Array.from({ length: cpus }, () => []);
     this.kernel.registerHelper(RECORD, ({ args: [who, first, second], cpu }: HostCall): bigint => {

@@ -9,7 +9,7 @@ import {
   type Program,
   trust,
 } from "@bpfkit/core";
-import { Kernel, type LoadedProgram, type TracedFunction } from "@bpfkit/kernel";
+import { Kernel, type KernelOptions, type LoadedProgram, type TracedFunction } from "@bpfkit/kernel";
 
 /** A helper that writes down r1 to r3. */
 export const RECORD: number = 9001;
@@ -25,8 +25,8 @@ export class TracingWorld {
   readonly kernel: Kernel;
   readonly seen: string[] = [];
 
-  constructor(backend: Backend, cpus = 1, options: CompileOptions = {}) {
-    this.kernel = new Kernel({ engine: jit(backend, options), cpus });
+  constructor(backend: Backend, cpus = 1, options: CompileOptions = {}, rest: Partial<KernelOptions> = {}) {
+    this.kernel = new Kernel({ ...rest, engine: jit(backend, options), cpus });
     this.kernel.registerHelper(RECORD, ({ args: [who, first, second] }) => {
       this.seen.push(`${who}: ${BigInt.asIntN(64, first)} ${BigInt.asIntN(64, second)}`);
       return 0n;

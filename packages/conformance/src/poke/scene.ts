@@ -145,7 +145,7 @@ export function machineSearch(subject: PokeSubject, history: readonly Callee[], 
       const before = memory.view(step.address, step.bytes.length).slice();
       steps.push({ kind: "write", what: site.name, address: step.address, before, bytes: step.bytes });
       mentions.push(step.trap === undefined ? [] : [step.trap]);
-    } else if (step.kind !== "lock" && step.kind !== "unlock" && step.kind !== "make") {
+    } else if (step.kind === "sync-cores" || step.kind === "wait-clear" || step.kind === "wait-readers") {
       steps.push(step);
       mentions.push((step.kind === "sync-cores" && step.traps) || []);
     }

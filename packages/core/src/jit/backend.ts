@@ -9,6 +9,7 @@ import type { FuncModel } from "../trampoline/func-model.ts";
 import type { TrampolinePlan, TrampolineSpec } from "../trampoline/plan.ts";
 import type { Image } from "./image.ts";
 import type { PokePlan, SiteState, TextSite } from "./poke.ts";
+import type { PokeStages, SiteColumns } from "./poke-batch.ts";
 import type { TailCallSchemeName } from "./tail-call-schemes.ts";
 
 /** Choices of code layout and CPU features, as data that the backend declares and core does not look into. */
@@ -160,6 +161,13 @@ export interface Backend<R extends string = string> {
    * @throws {BpfError} `out-of-range` when a target is too far for the site, `argument` when the site is too small for such a state
    */
   poke(site: TextSite, from: SiteState, to: SiteState): PokePlan;
+  /**
+   * {@link poke} for very many sites: the same bytes in the end, and between any two stages the same things hold. Pure. Undefined where a site
+   * needs more than what lies in it, or reaches its target by {@link poke} only, or not at all.
+   *
+   * Cost: linear in the sites, without an object for each.
+   */
+  pokeMany(sites: SiteColumns): PokeStages | undefined;
   createCpu(memory: Memory, options?: CpuOptions): Cpu<R>;
   /** Where the arguments of a function lie. @throws {BpfError} `unsupported` for more than 12 words */
   classifyArgs(model: FuncModel): ArgPlaces;

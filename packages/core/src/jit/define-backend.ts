@@ -28,6 +28,7 @@ import type { CodeBuffer, Label } from "./code-buffer.ts";
 import { type Frame, frameOf } from "./frame.ts";
 import type { FrameSlot, Image, ImageSubprog, PatchSite, PokeDescriptor } from "./image.ts";
 import type { PokePlan, SiteState, TextSite } from "./poke.ts";
+import type { PokeStages, SiteColumns } from "./poke-batch.ts";
 import { type BranchForm, type BranchWriter, branchForms, emitCode, positionOf, type Relaxed, relax } from "./relax.ts";
 import {
   type CounterPlace,
@@ -109,6 +110,7 @@ export interface BackendParts<R extends string, A extends CodeBuffer> {
   readonly relocate: (code: Uint8Array, offset: number, kind: string, address: bigint, value: bigint) => void;
   readonly disassemble: (code: Uint8Array, address?: bigint) => Iterable<Line>;
   readonly poke: (site: TextSite, from: SiteState, to: SiteState) => PokePlan;
+  readonly pokeMany: (sites: SiteColumns) => PokeStages | undefined;
   readonly createCpu: (memory: Memory, options?: CpuOptions) => Cpu<R>;
   readonly trampoline: TrampolineParts<A>;
 }
@@ -159,6 +161,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     relocate,
     disassemble,
     poke,
+    pokeMany,
     createCpu,
     trampoline,
   } = parts;
@@ -319,6 +322,7 @@ export function defineBackend<R extends string, A extends CodeBuffer>(parts: Bac
     link,
     disassemble,
     poke,
+    pokeMany,
     createCpu,
     classifyArgs,
     funcModelEqual: (one, other) => samePlaces(classifyArgs(one), classifyArgs(other)),

@@ -49,12 +49,13 @@ const GARBAGE: BigUint64Array = garbage(61);
  */
 export function jit<R extends string>(backend: Backend<R>, options: CompileOptions & CpuOptions = {}): Engine {
   const setting: Setting<R> = { backend, options, placed: new Placed(), idle: new WeakMap() };
-  const { arch, poke, capabilities, disassemble, classifyArgs, funcModelEqual, planTrampoline } = backend;
+  const { arch, poke, pokeMany, capabilities, disassemble, classifyArgs, funcModelEqual, planTrampoline } = backend;
   return {
     name: arch,
     text: {
       arch,
       poke,
+      pokeMany,
       capabilities,
       disassemble,
       classifyArgs,

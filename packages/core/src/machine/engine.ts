@@ -187,7 +187,7 @@ export interface PlacedCode {
 export interface TextEngine
   extends Pick<
     Backend,
-    "arch" | "poke" | "capabilities" | "disassemble" | "classifyArgs" | "funcModelEqual" | "planTrampoline"
+    "arch" | "poke" | "pokeMany" | "capabilities" | "disassemble" | "classifyArgs" | "funcModelEqual" | "planTrampoline"
   > {
   /** @throws {BpfError} as `Backend.emitTrampoline` */
   emitTrampoline(spec: TrampolineSpec): Image;

@@ -328,6 +328,29 @@ export class Memory {
     this.#changed(at, bytes.length);
   }
 
+  /**
+   * {@link write} at many addresses, `size` bytes at each, which lie one behind the other in `bytes`.
+   *
+   * @throws {BpfError} `argument` outside the window
+   */
+  writeSites(addresses: Float64Array, size: number, bytes: Uint8Array): void {
+    let [low, high] = [this.size, 0];
+    for (const address of addresses) {
+      const at = address - this.#baseNumber;
+      if (at < low) low = at;
+      if (at > high) high = at;
+    }
+    if (addresses.length === 0) return;
+    this.#range(BigInt(this.#baseNumber + low), high + size - low);
+    for (let site = 0; site < addresses.length; site++) {
+      const at = addresses[site]! - this.#baseNumber;
+      this.journal?.record(this.bytes, at, size);
+      for (let i = 0; i < size; i++) this.bytes[at + i] = bytes[size * site + i]!;
+      if (this.undefinedBits !== undefined || this.#reservations.size > 0) this.#changed(at, size);
+    }
+    if (low < this.#codeEnd && high + size > this.#codeStart) this.codeVersion++;
+  }
+
   /** A host write of `size` guest bytes from elsewhere in the window; what is undefined there is undefined here too. */
   copy(to: bigint, from: bigint, size: number): void {
     const source = this.#range(from, size);

@@ -152,6 +152,7 @@ export function toyParts(link: Link): BackendParts<ToyReg, ToyAssembler> {
     landing: ({ padded }) => 8 * (3 + Number(padded) + Number(link === "register")),
     counterPlace: () => ({ in: "register", register: "t9", holds: "count", counts: "up" }),
     poke: () => ({ phases: [] }),
+    pokeMany: () => undefined,
     trampoline: {
       rules: { registers: 5, struct: "stack", typed: false },
       traits: {

@@ -28,6 +28,8 @@ export interface FunctionTrampolinesSite {
   readonly sites: TextSites;
   readonly images: ImageSite;
   readonly tables: CookieTables;
+  /** Entries from which on they are written together. */
+  readonly writeTogether: number;
 }
 
 /** A link with what it keeps in the kernel. */
@@ -150,14 +152,14 @@ export class FunctionTrampolines {
     const led = this.#entriesOf(plan, ({ to }) => (made.get(to) ?? this.#images.get(to))?.entry ?? NOP);
     let isLed = false;
     try {
-      yield* sites.pokeAll(led);
+      yield* this.#poke(led);
       isLed = true;
       if (gone !== undefined) {
         yield* sites.pokeAll(old.flatMap((image) => image.silencing(({ program }) => program === gone)));
       }
     } catch (error) {
       const back = this.#entriesOf(plan, ({ from }) => this.#images.get(from)?.entry ?? NOP);
-      if (isLed) yield* surely(sites.pokeAll(back));
+      if (isLed) yield* surely(this.#poke(back));
       // A CPU may have come by.
       for (const image of made.values()) image.retire();
       throw error;
@@ -166,6 +168,12 @@ export class FunctionTrampolines {
     for (const { kind, from } of moves) if (kind !== "made") this.#images.delete(from);
     for (const [to, image] of made) this.#images.set(to, image);
     for (const image of old) image.retire();
+  }
+
+  /** Few entries are written one by one, so that CPUs can go on in between; many in as few steps as there can be. */
+  #poke(changes: Changes): Operation<boolean> {
+    const { sites, writeTogether } = this.#site;
+    return changes.length < writeTogether ? sites.pokeAll(changes) : sites.pokeMany(changes);
   }
 
   /** The entries of a plan's functions with what each is to become. */

@@ -69,6 +69,7 @@ export class OperationLane {
       return `${step.mutex.name}, held by ${this.#site.holders.get(step.mutex) ?? "somebody else"}`;
     const readers = this.#readers(step).map(describeReader).join(", ");
     if (step.kind === "wait-readers") return `readers (${step.readers.join(", ")}): ${readers}`;
+    if (step.kind === "wait-clear-sites") return `CPUs in the middle of sites: ${readers}`;
     return step.kind === "wait-clear" ? `CPUs in ${rangeOf(step)}: ${readers}` : "nothing";
   }
 
@@ -94,6 +95,7 @@ export class OperationLane {
   #readers(step: Step): Reader[] {
     const { rcu } = this.#site;
     if (step.kind === "wait-readers") return rcu.holders(step.readers, this.#moment);
+    if (step.kind === "wait-clear-sites") return rcu.withinSites(step.addresses, step.from, step.to);
     return step.kind === "wait-clear" ? rcu.within(step.from, step.to) : [];
   }
 
@@ -110,6 +112,7 @@ export class OperationLane {
     const { memory, fetches, traps, holders, rcu } = this.#site;
     const step = this.#next;
     const before = step?.kind === "write" ? memory.view(step.address, step.bytes.length).slice() : undefined;
+    const sitesBefore = step?.kind === "write-sites" ? contentsOf(memory, step) : undefined;
     try {
       const { done, value } = go();
       if (done === true) this.outcome = { kind: "done", value, from: this.#from!, to: now };
@@ -124,12 +127,22 @@ export class OperationLane {
       const after = memory.view(step.address, step.bytes.length);
       if (after.some((byte, i) => byte !== before![i])) fetches?.wrote(step.address, before!);
       if (step.trap !== undefined) traps.set(step.trap.address, step.trap);
+    } else if (step?.kind === "write-sites") {
+      for (const [i, after] of contentsOf(memory, step).entries()) {
+        const old = sitesBefore![i]!;
+        if (after.some((byte, at) => byte !== old[at])) fetches?.wrote(BigInt(step.addresses[i]!), old);
+      }
+      for (const trap of step.traps?.() ?? []) traps.set(trap.address, trap);
     } else if (step?.kind === "sync-cores") {
       fetches?.sync();
       for (const { address } of step.traps ?? []) traps.delete(address);
     } else if (step?.kind === "lock" && step.mutex.held) holders.set(step.mutex, this.name);
     else if (step?.kind === "unlock") holders.delete(step.mutex);
   }
+}
+
+function contentsOf(memory: Memory, { addresses, size }: Extract<Step, { kind: "write-sites" }>): Uint8Array[] {
+  return Array.from(addresses, (address) => memory.view(BigInt(address), size).slice());
 }
 
 function describeStep(step: Step): string {
@@ -141,11 +154,14 @@ function describeStep(step: Step): string {
     case "make":
       return `makes ${step.what}`;
     case "write":
+    case "write-sites":
       return `writes ${step.what}`;
     case "sync-cores":
       return "synchronizes all CPUs";
     case "wait-clear":
       return `waits until no CPU is in ${rangeOf(step)}`;
+    case "wait-clear-sites":
+      return `waits until no CPU is in the middle of one of ${step.addresses.length} sites`;
     case "wait-readers":
       return `waits for readers (${step.readers.join(", ")})`;
   }

@@ -6,14 +6,19 @@ import {
   type Memory,
   type PatchSite,
   type PokePlan,
+  type SiteColumns,
+  SiteKind,
   type SiteState,
   type TextSite,
 } from "@bpfkit/core";
-import type { Operation } from "../operation.ts";
+import type { ArmedTrap, Operation } from "../operation.ts";
 import type { ReaderKind } from "../rcu.ts";
 import type { Ledger } from "./ledger.ts";
 import { POKE_PROTOCOLS, type PokeProtocol } from "./protocols.ts";
 import { Rewrite, type SitePlan } from "./rewrite.ts";
+import { RewriteMany } from "./rewrite-many.ts";
+
+type Text = Pick<Backend, "poke" | "pokeMany">;
 
 const NOP: SiteState = { kind: "nop" };
 
@@ -43,17 +48,12 @@ export class TextSites {
   /** How direct tail calls are brought along. */
   readonly protocol: PokeProtocol;
   readonly #memory: Memory;
-  readonly #text: Pick<Backend, "poke">;
+  readonly #text: Text;
   readonly #ledger: Ledger;
   readonly #sites = new Map<bigint, Entry>();
   #version = 0;
 
-  constructor(
-    memory: Memory,
-    text: Pick<Backend, "poke">,
-    ledger: Ledger,
-    protocol: PokeProtocol = POKE_PROTOCOLS.landed,
-  ) {
+  constructor(memory: Memory, text: Text, ledger: Ledger, protocol: PokeProtocol = POKE_PROTOCOLS.landed) {
     this.protocol = protocol;
     this.#memory = memory;
     this.#text = text;
@@ -160,6 +160,44 @@ export class TextSites {
     return written > 0;
   }
 
+  /**
+   * {@link pokeAll} for very many sites of one size, each in one of the states: in columns, and in as many steps as for one.
+   *
+   * Cost: linear in the sites.
+   *
+   * @throws {BpfError} as {@link plan}
+   */
+  *pokeMany(changes: readonly (readonly [LiveSite, SiteState])[]): Operation<boolean> {
+    const [first] = changes;
+    const sites: Entry[] = [];
+    const states: SiteState[] = [];
+    let isUniform = true;
+    for (const [{ address, size }, to] of changes) {
+      const site = this.#entry(address);
+      if (size !== first![0].size) isUniform = false;
+      if (sameState(site.state, to)) continue;
+      sites.push(site);
+      states.push(to);
+    }
+    const columns = isUniform && first !== undefined ? columnsOf(sites, states, first[0].size) : undefined;
+    const stages = columns && this.#text.pokeMany(columns);
+    if (columns === undefined || stages === undefined) return yield* this.pokeAll(changes);
+    const { addresses, size } = columns;
+    const code = stages.contents.at(-1)!;
+    const traps = (): ArmedTrap[] =>
+      sites.map(({ address }, i) => ({ address, resume: states[i]!, code: code.slice(size * i, size * (i + 1)) }));
+    const found = (i: number, bytes: Uint8Array, expected: Uint8Array): BpfError =>
+      mismatch(sites[i]!, bytes, expected);
+    yield* new RewriteMany(this.#memory, this.#ledger, { addresses, size, stages, traps, mismatch: found }).run();
+    for (let i = 0; i < sites.length; i++) {
+      const site = sites[i]!;
+      site.state = states[i]!;
+      for (let byte = 0; byte < size; byte++) site.code[byte] = code[size * i + byte]!;
+    }
+    this.#ledger.pokes += sites.length;
+    return sites.length > 0;
+  }
+
   /** Waits until all runs of some kinds have ended that are in progress. */
   *waitForReaders(readers: readonly ReaderKind[]): Operation<void> {
     yield { kind: "wait-readers", readers };
@@ -172,6 +210,29 @@ export class TextSites {
     return site;
   }
 }
+
+function columnsOf(sites: readonly Entry[], states: readonly SiteState[], size: number): SiteColumns {
+  const { length } = sites;
+  const addresses = new Float64Array(length);
+  const [fromKinds, toKinds] = [new Uint8Array(length), new Uint8Array(length)];
+  const [fromTargets, toTargets] = [new Float64Array(length), new Float64Array(length)];
+  for (let i = 0; i < length; i++) {
+    const { address, state: from } = sites[i]!;
+    const to = states[i]!;
+    addresses[i] = Number(address);
+    fromKinds[i] = KINDS[from.kind];
+    toKinds[i] = KINDS[to.kind];
+    if (from.kind !== "nop") fromTargets[i] = Number(from.target);
+    if (to.kind !== "nop") toTargets[i] = Number(to.target);
+  }
+  return { addresses, size, fromKinds, fromTargets, toKinds, toTargets };
+}
+
+const KINDS: Readonly<Record<SiteState["kind"], number>> = {
+  nop: SiteKind.NOP,
+  call: SiteKind.CALL,
+  jump: SiteKind.JUMP,
+};
 
 /** Puts into bytes at an address what a write puts there. */
 function lay(

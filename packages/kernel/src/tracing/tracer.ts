@@ -39,6 +39,7 @@ export interface TracerSite {
   readonly sites: TextSites;
   readonly rcu: Rcu;
   readonly cpus: number;
+  readonly writeTogether: number;
   readonly functions: FunctionSite;
   /** The run that a CPU is taken by. */
   readonly runOn: (cpu: number) => Reader | undefined;
@@ -68,7 +69,8 @@ export class Tracer {
     this.targets = new Targets(text, sites);
     const tables = new CookieTables(memory, site.kernel.engine);
     this.#images = { text, sites, rcu, entered: this.entered, tables, host: { memory } };
-    this.trampolines = new FunctionTrampolines({ text, sites, images: this.#images, tables });
+    const { writeTogether } = site;
+    this.trampolines = new FunctionTrampolines({ text, sites, images: this.#images, tables, writeTogether });
   }
 
   /** @throws {BpfError} as `Kernel.defineFunction` */

@@ -67,6 +67,7 @@ const TEXT: TextEngine = {
   arch: "none",
   capabilities: { layout: {}, features: {}, tailCallSchemes: [], fetchUnit: 1 },
   poke,
+  pokeMany: () => undefined,
   disassemble: () => [],
   classifyArgs: refuse,
   funcModelEqual: refuse,
