@@ -99,14 +99,14 @@ export function describeRecords(records, links, functionOf) {
     const args = bits.map((count, i) =>
       values[i] === null ? "-" : show(record.args[i], count, values[i] !== undefined),
     );
-    const shownResult = show(record.result, 8 * model.result.size, result !== undefined || kind === "fmod_ret");
+    const isKnown = result !== undefined || kind === "fmod_ret";
     const after =
       kind === "fentry" || (kind === "fsession" && !record.atExit) ? "" : kind === "fmod_ret" ? " so far " : " = ";
     return [
       `${record.id} ${kind}`,
       record.count === bits.length ? "" : ` of ${record.count}`,
       `(${args.join(", ")})`,
-      after === "" ? "" : `${after}${shownResult}`,
+      after === "" ? "" : `${after}${show(record.result, 8 * model.result.size, isKnown)}`,
       funcIp ? ` at +${record.funcIp - address}` : "",
       record.cookie === 0n ? "" : ` cookie ${record.cookie.toString(16)}`,
       kind === "fsession" ? ` word ${record.word}` : "",
