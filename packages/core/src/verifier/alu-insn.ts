@@ -6,7 +6,7 @@ import { markPrecise } from "./precision.ts";
 import { Errno } from "./refusal.ts";
 import { AUX, DELTA, ID, isPointer, LINK, SCALAR, setNumber, setPointer, setScalar, Type, unlink } from "./register.ts";
 import type { Row } from "./rows.ts";
-import { isConstant, SMAX, SMIN, UMAX } from "./scalar.ts";
+import { isConstant, SMAX, SMIN, SMIN32, setUnbounded, sync, UMAX, UMAX32, zeroExtend } from "./scalar.ts";
 import { SCRATCH, SCRATCH2 } from "./state.ts";
 import type { Verification } from "./verification.ts";
 import { signed } from "./words.ts";
@@ -123,6 +123,9 @@ function operate(v: Verification, i: number, row: Row): void {
   let src: number;
   if (row.immediate) {
     const imm = insns.imm(i);
+    if (row.kind === "div" && imm === 0) v.refuse(Errno.EINVAL, "div by zero");
+    if (row.kind === "shift" && (imm < 0 || imm >= (row.wide ? 64 : 32)))
+      v.refuse(Errno.EINVAL, `invalid shift ${imm}`);
     setNumber(r, SCRATCH, imm, imm >> 31);
     src = SCRATCH;
   } else {
@@ -158,12 +161,27 @@ function operate(v: Verification, i: number, row: Row): void {
   const imm = link === Link.NONE ? 0 : operation === "sub" ? -r[src + SCALAR]! : r[src + SCALAR]!;
   const row2 = v.tables.alu[operation as AluOperation];
   v.copy(SCRATCH2, src);
+  const forgets = !v.modern && operation === "mul" && isLargeProduct(r, at + SCALAR, SCRATCH2 + SCALAR, row.wide);
   row2[row.wide ? "wide" : "narrow"](r, at + SCALAR, SCRATCH2 + SCALAR);
+  if (forgets) forgetRanges(r, at + SCALAR, row.wide);
   unlink(r, at);
   if (link === Link.NONE) return;
   r[at + ID] = id;
   r[at + DELTA] = delta + imm;
   r[at + LINK] = link;
+}
+
+/** Linux 6.12 gives up on products of numbers that are negative, or have more than half the bits. */
+function isLargeProduct(r: Int32Array, a: number, b: number, wide: boolean): boolean {
+  if (wide) return r[a + SMIN + 1]! < 0 || r[b + SMIN + 1]! < 0 || r[a + UMAX + 1] !== 0 || r[b + UMAX + 1] !== 0;
+  return r[a + SMIN32]! < 0 || r[b + SMIN32]! < 0 || r[a + UMAX32]! >>> 16 !== 0 || r[b + UMAX32]! >>> 16 !== 0;
+}
+
+function forgetRanges(r: Int32Array, x: number, wide: boolean): void {
+  if (isConstant(r, x)) return;
+  setUnbounded(r, x);
+  if (!wide) zeroExtend(r, x);
+  sync(r, x);
 }
 
 /** Whether the result stays a fixed distance from the numbers that share its id. */

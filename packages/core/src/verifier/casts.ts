@@ -10,8 +10,7 @@ import {
   setUnbounded32,
   setUnknown,
   sync,
-  UMAX,
-  UMIN,
+  truncate,
   zeroExtend,
 } from "./scalar.ts";
 
@@ -65,7 +64,10 @@ export function swapBytes(r: Int32Array, x: number, bits: number, swaps: boolean
   const vh = r[x + 1]!;
   const ml = r[x + MASK]!;
   const mh = r[x + MASK + 1]!;
-  if (bits === 64 && !swaps) return;
+  if (!swaps) {
+    truncate(r, x, bits / 8);
+    return;
+  }
   setUnknown(r, x);
   if (bits === 64) {
     r[x] = reversed(vh);
@@ -73,13 +75,10 @@ export function swapBytes(r: Int32Array, x: number, bits: number, swaps: boolean
     r[x + MASK] = reversed(mh);
     r[x + MASK + 1] = reversed(ml);
   } else {
-    const keep = bits === 32 ? -1 : 0xffff;
-    r[x] = swaps ? reversed(vl) >>> (32 - bits) : vl & keep;
+    r[x] = reversed(vl) >>> (32 - bits);
     r[x + 1] = 0;
-    r[x + MASK] = swaps ? reversed(ml) >>> (32 - bits) : ml & keep;
+    r[x + MASK] = reversed(ml) >>> (32 - bits);
     r[x + MASK + 1] = 0;
-    r[x + UMIN] = 0;
-    r[x + UMAX + 1] = 0;
   }
   sync(r, x);
 }

@@ -17,16 +17,19 @@ const TRACING: ReadonlySet<string> = new Set([
 ]);
 
 /** @throws {Refusal} */
-export function checkLoad(program: Program, type: ProgramTypeSpec): void {
+export function checkLoad(program: Program, type: ProgramTypeSpec, modern: boolean): void {
   const refuse = (text: string): never => {
     throw new Refusal(Errno.EINVAL, [text]);
   };
   if (type.name === "syscall" && program.sleepable !== true) refuse("Syscall programs can only be sleepable");
-  if (program.sleepable === true && !SLEEPABLE.has(type.name)) refuse("Program of this type cannot be sleepable");
+  if (program.sleepable === true && !SLEEPABLE.has(type.name) && !(modern && type.name === "raw_tracepoint"))
+    refuse("Program of this type cannot be sleepable");
   if (type.name === "lsm" && !isGplCompatible(program.license))
     refuse("LSM programs must have a GPL compatible license");
   for (const map of program.maps) {
-    if (program.sleepable === true && mapType(map.type)?.sleepable === false && map.type !== MAP_TYPES.prog_array)
+    const sleeps = mapType(map.type)?.sleepable !== false || (modern && map.type === MAP_TYPES.prog_array);
+    const isNewer = map.type === MAP_TYPES.lpm_trie || map.type === MAP_TYPES.prog_array;
+    if (program.sleepable === true && (!sleeps || (!modern && isNewer)))
       refuse("Sleepable programs can only use array, hash, ringbuf and local storage maps");
     if (map.fields?.spin_lock === undefined) continue;
     if (type.name === "socket_filter") refuse("socket filter progs cannot use bpf_spin_lock yet");

@@ -60,12 +60,13 @@ export function jumpIf(v: Verification, i: number, row: Row): number {
 
   // What else changes with the operands is noted before the path forks: both sides have come this way.
   if (bothNumbers) noteLinks(v, dst, src);
+  if (srcReg >= 0 && !narrow && isZeroTest(v, r, dst, src, comparison)) markPrecise(v, srcReg);
   v.sides[i] = 3;
   const other = v.fork(target, i);
   if (bothNumbers) {
     apply(v, v.state, dst, src, fallen);
     apply(v, other, dst, src, taken);
-  } else if (!narrow && isZeroTest(r, dst, src, comparison)) {
+  } else if (!narrow && isZeroTest(v, r, dst, src, comparison)) {
     const isNullWhenTaken = comparison === "eq";
     const words = other.frame.words;
     if ((r[dst]! & Flag.MAYBE_NULL) !== 0) {
@@ -220,8 +221,13 @@ function isZero(r: Int32Array, at: number): boolean {
   return isConstant(r, at + SCALAR) && (r[at + SCALAR]! | r[at + SCALAR + 1]!) === 0;
 }
 
-function isZeroTest(r: Int32Array, dst: number, src: number, comparison: Comparison): boolean {
-  return isPointer(r[dst]!) && (comparison === "eq" || comparison === "ne") && src === SCRATCH && isZero(r, src);
+function isZeroTest(v: Verification, r: Int32Array, dst: number, src: number, comparison: Comparison): boolean {
+  return (
+    isPointer(r[dst]!) &&
+    (comparison === "eq" || comparison === "ne") &&
+    (src === SCRATCH || (v.modern && r[src] === Type.SCALAR)) &&
+    isZero(r, src)
+  );
 }
 
 /** Two pointers that are equal: when one is not null, the other is not either. */

@@ -202,7 +202,7 @@ export function checkPacket(v: Verification, at: number, reg: number, off: numbe
 function accessContext(v: Verification, at: number, reg: number, off: number, size: number, access: Access): void {
   const r = v.frame.words;
   const x = at + SCALAR;
-  if (v.type.name === "syscall") {
+  if (v.type.name === "syscall" && v.modern) {
     checkRegion(v, at, reg, off, size, 0xffff, false);
     unknown(v, access);
     return;

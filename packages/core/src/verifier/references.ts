@@ -47,7 +47,7 @@ export function settleNull(
     // The id of a map value stays: a spin lock in it is told by it. A reference is told by REF alone.
     const base = other[x]! & 0xff;
     if (base !== Type.MAP_VALUE || other[x + AUX] === 0) other[x + ID] = 0;
-    else if (!v.modern) other[x + ID] = 0;
+    else if (!v.modern && v.map(other[x + AUX]!).fields === undefined) other[x + ID] = 0;
   });
 }
 

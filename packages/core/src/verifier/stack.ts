@@ -178,7 +178,7 @@ export function loadFromStack(v: Verification, range: StackRange, size: number, 
         return;
       }
     }
-    loadBytes(frame, min, range.max + size - min, r, dst);
+    loadBytes(frame, min, range.max + size - min, r, dst, false);
     return;
   }
   const slot = slotOf(min);
@@ -213,11 +213,12 @@ export function loadFromStack(v: Verification, range: StackRange, size: number, 
 }
 
 /** Bytes that are all zero give 0, others any number. */
-function loadBytes(frame: Frame, min: number, size: number, r: Int32Array, dst: number): void {
+function loadBytes(frame: Frame, min: number, size: number, r: Int32Array, dst: number, spilled: boolean = true): void {
   let zeros = 0;
   for (let i = 0; i < size; i++) {
     const kind = kindOf(frame, min + i);
-    if (kind === Byte.ZERO || (kind === Byte.SPILL && isZero(frame.words, spillAt(slotOf(min + i))))) zeros++;
+    if (kind === Byte.ZERO || (spilled && kind === Byte.SPILL && isZero(frame.words, spillAt(slotOf(min + i)))))
+      zeros++;
   }
   if (zeros === size) setNumber(r, dst, 0, 0);
   else setScalar(r, dst);

@@ -97,7 +97,7 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     const ops = checkInsns(program, profile);
     const structure = structureOf(program);
     checkFlow(program, structure, ops, options.typed !== false);
-    checkLoad(program, type);
+    checkLoad(program, type, profile.version !== "6.12");
     const live = liveRegisters(program.insns, ops, structure);
     const points = pointsOf(program.insns, ops);
     const functions = new Map<number, FunctionSignature>();
