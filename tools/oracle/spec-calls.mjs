@@ -342,7 +342,7 @@ export function linesOfMaps(ask, situations, profile) {
 }
 
 const REFUSES_MAP =
-  /cannot pass map_type|not allowed for map|invalid zero-sized read|invalid map_ptr|invalid arg_type|write into map forbidden|expected prog array|only use array, hash|address must be set|initialize insn array/;
+  /cannot pass map_type|not allowed for map|invalid zero-sized read|invalid map_ptr|invalid arg_type|write into map forbidden|expected prog array|only use array, hash|misconfigured verifier|address must be set|initialize insn array/;
 
 /** Pointers that programs come by, as the program that has one in r1. */
 const POINTERS = {

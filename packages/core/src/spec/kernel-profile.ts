@@ -1,4 +1,5 @@
 // A kernel version as the verifier sees it: limits, and what differs from the tables, which are those of Linux 7.2.
+import type { MapTypeName } from "../isa/maps.ts";
 import { ATTACH_TYPES, type AttachTypeName } from "./attach-types.ts";
 import { type ContextFieldSpec, type ContextSpec, contextFieldAt } from "./context-fields.ts";
 import type { HelperName } from "./helper-names.ts";
@@ -32,6 +33,8 @@ export interface KernelProfile {
   readonly attachTypes: number;
   /** Map types with this number or a higher one are not known yet. */
   readonly mapTypes: number;
+  /** Map types that programs which may sleep cannot use yet. */
+  readonly sleeplessMaps: readonly MapTypeName[];
   /** Helpers that program types do not have yet; `attachTypes` where it is only with some. */
   readonly lacks: readonly HelperGap[];
   /** Contexts that differ. */

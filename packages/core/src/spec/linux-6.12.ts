@@ -77,6 +77,7 @@ export const LINUX_6_12: KernelProfile = {
   tailCallsChangePacket: true,
   attachTypes: 57,
   mapTypes: 34,
+  sleeplessMaps: ["prog_array", "lpm_trie"],
   lacks: LACKS,
   contexts: { kprobe: KPROBE_READ_ONLY },
 };

@@ -26,6 +26,7 @@ export const LINUX_7_2: KernelProfile = {
   tailCallsChangePacket: false,
   attachTypes: 62,
   mapTypes: 36,
+  sleeplessMaps: [],
   lacks: [],
   contexts: {},
 };
