@@ -56,7 +56,7 @@ class Surroundings implements Host {
   readonly memory: Memory = new Memory({ sizes: { text: 1 << 16, stack: 1 << 16, data: 1 << 17 } });
   readonly stack: Allocation = this.memory.allocate("stack", 8192, "the stack");
   readonly value: Allocation = this.memory.allocate("data", MAP.valueSize, "the map's value");
-  readonly context: Allocation = this.memory.allocate("data", 65_535, "the context");
+  readonly context: Allocation = this.memory.allocate("data", 2 * CONTEXT_BYTES, "the context");
 
   address(): bigint {
     return this.value.address;
@@ -112,7 +112,7 @@ function follow(executable: Executable, states: readonly Snapshot[][], everythin
   }) as Execution & {
     frames(): readonly LiveFrame[];
   };
-  for (let steps = 0; steps < 3000; steps++) {
+  for (let steps = 0; steps < 400; steps++) {
     const stop = run.step(10_000);
     if (stop !== undefined) {
       return stop.kind === "trap" ? `trap ${stop.cause} at ${run.at}` : undefined;

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { Fact } from "../../src/analysis/facts.ts";
 import { assemble } from "../../src/asm/parse.ts";
-import { verify } from "../../src/verifier/verify.ts";
+import { KERNELS, verify } from "../../src/verifier/verify.ts";
 
 test("an accepted program carries its basis, facts and counts", () => {
   const result = verify(assemble("r0 = *(u32 *)(r1 + 0)\nr2 = 7\nr0 /= r2\nexit", { type: "socket_filter" }));
@@ -34,9 +34,11 @@ test("a loop that never ends is found", () => {
 test("a budget ends in a report", () => {
   const long = assemble("r6 = 0\nloop:\nr6 += 1\nif r6 != 1000000 goto loop\nr0 = 0\nexit", { type: "socket_filter" });
   expect(verify(long, { budget: { insns: 1000 } })).toMatchObject({ ok: false, budget: "instructions" });
-  expect(verify(long)).toMatchObject({
+  expect(verify(long, { budget: { states: 4 } })).toMatchObject({ ok: false, budget: "states" });
+  const few = { ...KERNELS["7.2"]!, limits: { ...KERNELS["7.2"]!.limits, processedInsns: 5000 } };
+  expect(verify(long, { kernel: few })).toMatchObject({
     ok: false,
-    reason: "BPF program is too large. Processed 1000001 insn",
+    reason: "BPF program is too large. Processed 5001 insn",
     errno: 7,
   });
 });
