@@ -99,11 +99,21 @@ export function askVerdicts(cases, kernel) {
   // Those that use what the script left behind come first: a guest that fails over another case is started anew, without it.
   const order = [...cases.keys()].sort((a, b) => Number(usesScript(cases[b])) - Number(usesScript(cases[a])));
   const asked = order.map((index) => guestCaseOf(cases[index], fileOf));
-  const { results } = askKernel("x86_64", [...script.cases, ...asked]);
+  const results = askPatiently([...script.cases, ...asked]);
   script.check(results);
   const answers = [];
   for (const [place, index] of order.entries()) answers[index] = answerOf(results[script.cases.length + place]);
   return answers;
+}
+
+/** On a busy machine a guest sometimes fails to boot: that is tried again. */
+function askPatiently(cases, tries = 3) {
+  try {
+    return askKernel("x86_64", cases).results;
+  } catch (error) {
+    if (tries === 1) throw error;
+    return askPatiently(cases, tries - 1);
+  }
 }
 
 const usesScript = ({ program }) => program.maps.some(needsScript);
