@@ -201,6 +201,39 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
     expect([seen[0], seen.at(-1)]).toEqual(["100: 0 0", "100: 1 77"]);
   });
 
+  test("A-25 session: what it leaves in its word at entry can keep it from doing anything at exit", () => {
+    const world = new TracingWorld(backend);
+    const sum = world.sum();
+    // Linux 7.2 has no other way: at entry, too, the program has to return 0, and its trampoline does not look.
+    const session = world.load(
+      "s",
+      "tracing",
+      `
+      r6 = r1
+      call kfunc[0]
+      r7 = r0
+      r1 = r6
+      call kfunc[1]
+      r2 = *(u64 *)(r6 + 0)
+      if r7 != 0 goto atExit
+      r1 = 1
+      if r2 != 9 goto leave
+      *(u64 *)(r0 + 0) = r1
+      goto leave
+      atExit: r1 = *(u64 *)(r0 + 0)
+      if r1 != 0 goto leave
+      r1 = 100
+      r3 = 0
+      call ${RECORD}
+      leave: r0 = 0
+      exit`,
+      { attachType: "trace_fsession", kfuncs: ["bpf_session_is_return", "bpf_session_cookie"] },
+    );
+    using _link = world.kernel.attach(session, sum);
+    expect([sum.run([5n]).value, sum.run([9n]).value]).toEqual([105n, 109n]);
+    expect(world.take()).toEqual(["sum 5", "100: 5 0", "sum 9"]);
+  });
+
   test("A-28 extension conflict: a subprogram is either replaced or traced, and others are not touched", () => {
     const world = new TracingWorld(backend);
     const { kernel } = world;
