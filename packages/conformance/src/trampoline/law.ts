@@ -164,7 +164,7 @@ export function plainCall(
   };
 }
 
-/** Words whose bytes all differ from each other's: nothing above a small number may be of use to anybody. */
+/** Words that differ from each other, as numbers of every size negative, with garbage above what is small. */
 const wordOf = (i: number): bigint =>
   BigInt.asUintN(64, 0x9e37_79b9_7f4a_7c15n * BigInt(i + 1)) | 0x8000_0080_8080_8080n;
 

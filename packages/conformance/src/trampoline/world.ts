@@ -300,7 +300,11 @@ export class TrampolineWorld {
     const { memory } = this;
     const index = Number(link);
     const at = (words: number): bigint => context + BigInt(8 * words);
-    const { kind } = links[index]!;
+    const kind = links[index]?.kind;
+    if (kind === undefined) {
+      this.#note(`program ${index}, which is not linked`);
+      return 0n;
+    }
     const meta = memory.load(8, at(-1));
     const count = Number(meta & 0xffn);
     const place = Number((meta >> 8n) & 0xffn);

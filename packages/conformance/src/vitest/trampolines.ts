@@ -12,25 +12,27 @@ import {
 import { checkSharing } from "../trampoline/sharing.ts";
 import { booleans, flipped } from "./other-settings.ts";
 
-/** Milliseconds on a slow machine. */
-const TIMEOUT = 120_000;
+/** Milliseconds on a slow machine, for a part and for all. */
+const PART_TIMEOUT = 120_000;
+const EVERY_TIMEOUT = 600_000;
 /** One trampoline of so many, for calls and for backtraces; a prime, so that each list meets each way of finding the original. */
-const PART = 5;
+const PART = 11;
 const BACKTRACE_PART = 5;
 /** The same for each other choice of settings. */
 const OTHERS_PART = 79;
 
 /** Declares the tests of a backend's trampolines; `every` tries all of them, which takes seconds, in place of a part. */
 export function describeTrampolines(backend: Backend, { every = false }: { readonly every?: boolean } = {}): void {
+  const timeout = every ? EVERY_TIMEOUT : PART_TIMEOUT;
   describe("trampolines", () => {
-    test("do around functions what a call of programs and function would", { timeout: TIMEOUT }, () => {
+    test("do around functions what a call of programs and function would", { timeout }, () => {
       const report = checkTrampolines(backend, { part: { index: 0, count: every ? 1 : PART } });
       expectNoBreach(report.breach);
       expect(report.calls).toBeGreaterThan(3 * report.trampolines);
     });
 
     const others = otherOptions(backend);
-    test.runIf(others.length > 0)("do so with other layouts and features", { timeout: TIMEOUT }, () => {
+    test.runIf(others.length > 0)("do so with other layouts and features", { timeout }, () => {
       for (const compile of others) {
         expectNoBreach(
           checkTrampolines(backend, { compile, part: { index: 0, count: every ? PART : OTHERS_PART } }).breach,
@@ -42,7 +44,7 @@ export function describeTrampolines(backend: Backend, { every = false }: { reado
       expectNoBreach(sharedImageBreach(backend));
     });
 
-    test("can be followed by frame pointers, from every instruction", { timeout: TIMEOUT }, () => {
+    test("can be followed by frame pointers, from every instruction", { timeout }, () => {
       const report = checkBacktraces(
         backend,
         every ? { models: FUNCTION_MODELS } : { part: { index: 0, count: BACKTRACE_PART } },
