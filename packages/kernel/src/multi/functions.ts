@@ -1,5 +1,7 @@
 // The functions of a kernel in the columns that multi-attach plans with, by ids in the order in which they were defined.
 import { type FuncModel, type FunctionFacts, FunctionFlag, ModelKeys, placesKey } from "@bpfkit/core";
+import type { LiveSite } from "../text/sites.ts";
+import type { TracedFunction } from "../tracing/function.ts";
 import type { Target } from "../tracing/target.ts";
 
 /** All functions that can be traced. */
@@ -7,7 +9,9 @@ export class FunctionTable implements FunctionFacts {
   models: Int32Array = new Int32Array(64);
   flags: Uint8Array = new Uint8Array(64);
   readonly #targets: Target[] = [];
-  readonly #ids = new Map<object, number>();
+  readonly #functions: TracedFunction[] = [];
+  readonly #sites: LiveSite[] = [];
+  #addresses: Float64Array = new Float64Array(64);
   readonly #keys = new ModelKeys();
   /** One function's model for each number. */
   readonly #models: FuncModel[] = [];
@@ -25,8 +29,19 @@ export class FunctionTable implements FunctionFacts {
   }
 
   /** The id of a function, or -1. */
-  idOf(traced: object): number {
-    return this.#ids.get(traced) ?? -1;
+  idOf(traced: TracedFunction): number {
+    return this.#functions[traced.id] === traced ? traced.id : -1;
+  }
+
+  /** The entry sites of functions, and their addresses. */
+  sitesOf(ids: Int32Array): { readonly sites: LiveSite[]; readonly addresses: Float64Array } {
+    const sites: LiveSite[] = [];
+    const addresses = new Float64Array(ids.length);
+    for (let i = 0; i < ids.length; i++) {
+      sites.push(this.#sites[ids[i]!]!);
+      addresses[i] = this.#addresses[ids[i]!]!;
+    }
+    return { sites, addresses };
   }
 
   /** A model of those that share a number. */
@@ -36,14 +51,19 @@ export class FunctionTable implements FunctionFacts {
 
   add(target: Target): void {
     const id = this.#targets.push(target) - 1;
-    this.#ids.set(target.function!, id);
+    this.#functions.push(target.function!);
+    this.#sites.push(target.site);
+    target.function!.id = id;
     if (id >= this.models.length) {
-      const [models, flags] = [new Int32Array(2 * id), new Uint8Array(2 * id)];
+      const [models, flags, addresses] = [new Int32Array(2 * id), new Uint8Array(2 * id), new Float64Array(2 * id)];
+      addresses.set(this.#addresses);
+      this.#addresses = addresses;
       models.set(this.models);
       flags.set(this.flags);
       this.models = models;
       this.flags = flags;
     }
+    this.#addresses[id] = Number(target.site.address);
     const model = this.#keys.of(placesKey(target.places));
     this.#models[model] ??= target.model;
     this.models[id] = model;

@@ -15,7 +15,7 @@ import {
 } from "@bpfkit/core";
 import { Mutex, type Operation, surely } from "../operation.ts";
 import type { Resident } from "../resident.ts";
-import type { LiveSite, TextSites } from "../text/sites.ts";
+import type { SiteChange, TextSites } from "../text/sites.ts";
 import { asksForIp } from "../tracing/func-ip.ts";
 import { type ImageLink, type ImageSite, TrampolineImage } from "../tracing/image.ts";
 import { locked } from "../tracing/target.ts";
@@ -39,8 +39,6 @@ interface LiveLink {
   /** Where the cookies differ. */
   readonly table: CookieTable | undefined;
 }
-
-type Changes = (readonly [LiveSite, SiteState])[];
 
 const NOP: SiteState = { kind: "nop" };
 
@@ -149,17 +147,20 @@ export class FunctionTrampolines {
       throw error;
     }
     const old = moves.flatMap(({ kind, from }) => (kind === "made" ? [] : [this.#images.get(from)!]));
-    const led = this.#entriesOf(plan, ({ to }) => (made.get(to) ?? this.#images.get(to))?.entry ?? NOP);
+    const stateAt = (id: number): SiteState => (id === NO_CLASS ? NOP : (this.#images.get(id)?.entry ?? NOP));
+    const led = moves.map(({ from, to, start, end }): SiteChange => {
+      return { from: stateAt(from), to: made.get(to)?.entry ?? stateAt(to), start, end };
+    });
     let isLed = false;
     try {
-      yield* this.#poke(led);
+      yield* this.#poke(plan.functions, led);
       isLed = true;
       if (gone !== undefined) {
         yield* sites.pokeAll(old.flatMap((image) => image.silencing(({ program }) => program === gone)));
       }
     } catch (error) {
-      const back = this.#entriesOf(plan, ({ from }) => this.#images.get(from)?.entry ?? NOP);
-      if (isLed) yield* surely(this.#poke(back));
+      const back = led.map(({ from, to, start, end }): SiteChange => ({ from: to, to: from, start, end }));
+      if (isLed) yield* surely(this.#poke(plan.functions, back));
       // A CPU may have come by.
       for (const image of made.values()) image.retire();
       throw error;
@@ -171,19 +172,12 @@ export class FunctionTrampolines {
   }
 
   /** Few entries are written one by one, so that CPUs can go on in between; many in as few steps as there can be. */
-  #poke(changes: Changes): Operation<boolean> {
-    const { sites, writeTogether } = this.#site;
-    return changes.length < writeTogether ? sites.pokeAll(changes) : sites.pokeMany(changes);
-  }
-
-  /** The entries of a plan's functions with what each is to become. */
-  #entriesOf({ moves, functions }: MultiPlan, stateOf: (move: MultiMove) => SiteState): Changes {
-    const changes: Changes = [];
-    for (const move of moves) {
-      const state = stateOf(move);
-      for (let i = move.start; i < move.end; i++) changes.push([this.functions.target(functions[i]!).site, state]);
-    }
-    return changes;
+  *#poke(functions: Int32Array, changes: readonly SiteChange[]): Operation<void> {
+    const { sites: text, writeTogether } = this.#site;
+    const { sites, addresses } = this.functions.sitesOf(functions);
+    if (functions.length >= writeTogether) yield* text.pokeMany(sites, addresses, changes);
+    else
+      yield* text.pokeAll(changes.flatMap(({ to, start, end }) => sites.slice(start, end).map((site) => [site, to])));
   }
 
   #make({ after, start, end }: MultiMove): TrampolineImage {

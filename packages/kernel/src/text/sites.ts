@@ -34,8 +34,17 @@ export interface LiveSite extends TextSite {
 
 interface Entry extends LiveSite {
   state: SiteState;
-  /** The bytes of it. */
-  code: Uint8Array;
+  /** The bytes of it are in `codes` from `at` on, beside those of other sites. */
+  codes: Uint8Array;
+  at: number;
+}
+
+/** Sites from `start` to below `end` of a list, which get from one state to another. */
+export interface SiteChange {
+  readonly from: SiteState;
+  readonly to: SiteState;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Whether two states are the same instruction. */
@@ -87,7 +96,7 @@ export class TextSites {
       const address = base + BigInt(offset);
       const jump = far && { far: { code: base + BigInt(far.code), slot: base + BigInt(far.slot) } };
       const code = this.#memory.view(address, size).slice();
-      this.#sites.set(address, { address, size, kind, owner, subprog, state, code, ...jump });
+      this.#sites.set(address, { address, size, kind, owner, subprog, state, codes: code, at: 0, ...jump });
     }
   }
 
@@ -106,7 +115,7 @@ export class TextSites {
     const site = this.#entry(address);
     const plan = this.#text.poke(site, site.state, to);
     // A plan has in it only what it changes; that nobody else has been here shows in the rest, too.
-    expectBytes(site, this.#memory.view(address, site.size), site.code);
+    expectBytes(site, this.#memory.view(address, site.size), site.codes.subarray(site.at, site.at + site.size));
     const writes = plan.phases.filter((phase) => phase.kind === "write");
     for (const [i, { address, expect }] of writes.entries()) {
       const bytes = this.#memory.view(address, expect.length).slice();
@@ -153,7 +162,8 @@ export class TextSites {
     let written = 0;
     for (const [i, { site, to, plan }] of moved.entries()) {
       site.state = to;
-      site.code = plans[i]!.code;
+      site.codes = plans[i]!.code;
+      site.at = 0;
       if (plan.phases.length > 0) written++;
     }
     this.#ledger.pokes += written;
@@ -161,41 +171,43 @@ export class TextSites {
   }
 
   /**
-   * {@link pokeAll} for very many sites of one size, each in one of the states: in columns, and in as many steps as for one.
+   * {@link pokeAll} for very many sites of one size: in columns, and in as many steps as for one. What a site has now is not looked up but given, and
+   * compared with the bytes that are there.
    *
    * Cost: linear in the sites.
    *
    * @throws {BpfError} as {@link plan}
    */
-  *pokeMany(changes: readonly (readonly [LiveSite, SiteState])[]): Operation<boolean> {
-    const [first] = changes;
-    const sites: Entry[] = [];
-    const states: SiteState[] = [];
-    let isUniform = true;
-    for (const [{ address, size }, to] of changes) {
-      const site = this.#entry(address);
-      if (size !== first![0].size) isUniform = false;
-      if (sameState(site.state, to)) continue;
-      sites.push(site);
-      states.push(to);
-    }
-    const columns = isUniform && first !== undefined ? columnsOf(sites, states, first[0].size) : undefined;
+  *pokeMany(sites: readonly LiveSite[], addresses: Float64Array, changes: readonly SiteChange[]): Operation<void> {
+    const [first] = sites;
+    const columns = first && columnsOf(addresses, first.size, changes);
     const stages = columns && this.#text.pokeMany(columns);
-    if (columns === undefined || stages === undefined) return yield* this.pokeAll(changes);
-    const { addresses, size } = columns;
-    const code = stages.contents.at(-1)!;
+    if (columns === undefined || stages === undefined) {
+      yield* this.pokeAll(changes.flatMap(({ to, start, end }) => sites.slice(start, end).map((site) => [site, to])));
+      return;
+    }
+    const { size } = columns;
+    const codes = stages.contents.at(-1)!;
     const traps = (): ArmedTrap[] =>
-      sites.map(({ address }, i) => ({ address, resume: states[i]!, code: code.slice(size * i, size * (i + 1)) }));
+      changes.flatMap(({ to, start, end }) =>
+        sites.slice(start, end).map(({ address }, i) => {
+          const at = size * (start + i);
+          return { address, resume: to, code: codes.slice(at, at + size) };
+        }),
+      );
     const found = (i: number, bytes: Uint8Array, expected: Uint8Array): BpfError =>
       mismatch(sites[i]!, bytes, expected);
     yield* new RewriteMany(this.#memory, this.#ledger, { addresses, size, stages, traps, mismatch: found }).run();
-    for (let i = 0; i < sites.length; i++) {
-      const site = sites[i]!;
-      site.state = states[i]!;
-      for (let byte = 0; byte < size; byte++) site.code[byte] = code[size * i + byte]!;
+    for (const { from, to, start, end } of changes) {
+      if (sameState(from, to)) continue;
+      for (let i = start; i < end; i++) {
+        const site = sites[i]! as Entry;
+        site.state = to;
+        site.codes = codes;
+        site.at = size * i;
+      }
+      this.#ledger.pokes += end - start;
     }
-    this.#ledger.pokes += sites.length;
-    return sites.length > 0;
   }
 
   /** Waits until all runs of some kinds have ended that are in progress. */
@@ -211,19 +223,15 @@ export class TextSites {
   }
 }
 
-function columnsOf(sites: readonly Entry[], states: readonly SiteState[], size: number): SiteColumns {
-  const { length } = sites;
-  const addresses = new Float64Array(length);
+function columnsOf(addresses: Float64Array, size: number, changes: readonly SiteChange[]): SiteColumns {
+  const { length } = addresses;
   const [fromKinds, toKinds] = [new Uint8Array(length), new Uint8Array(length)];
   const [fromTargets, toTargets] = [new Float64Array(length), new Float64Array(length)];
-  for (let i = 0; i < length; i++) {
-    const { address, state: from } = sites[i]!;
-    const to = states[i]!;
-    addresses[i] = Number(address);
-    fromKinds[i] = KINDS[from.kind];
-    toKinds[i] = KINDS[to.kind];
-    if (from.kind !== "nop") fromTargets[i] = Number(from.target);
-    if (to.kind !== "nop") toTargets[i] = Number(to.target);
+  for (const { from, to, start, end } of changes) {
+    fromKinds.fill(KINDS[from.kind], start, end);
+    toKinds.fill(KINDS[to.kind], start, end);
+    if (from.kind !== "nop") fromTargets.fill(Number(from.target), start, end);
+    if (to.kind !== "nop") toTargets.fill(Number(to.target), start, end);
   }
   return { addresses, size, fromKinds, fromTargets, toKinds, toTargets };
 }

@@ -70,6 +70,8 @@ export class TracedFunction {
   readonly places: ArgPlaces;
   /** @hidden */
   readonly code: PlacedCode;
+  /** @hidden Its number among the functions of its kernel. */
+  id = -1;
   readonly #site: FunctionSite;
 
   /** For {@link Kernel}. */
