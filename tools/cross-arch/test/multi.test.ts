@@ -1,6 +1,6 @@
 // One program on many functions, through the kernel package, on three architectures: which functions share trampolines, and what calls run.
 import { arm64 } from "@bpfkit/arm64";
-import type { Backend } from "@bpfkit/core";
+import type { Backend, CompileOptions } from "@bpfkit/core";
 import type { MultiTracingLink, TracedFunction } from "@bpfkit/kernel";
 import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
@@ -288,5 +288,92 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
     expect([world.call(functions[0]!), world.call(functions[2]!)]).toEqual(["f0 p1", "f2 p1"]);
     modify.detach();
     expect([world.call(functions[1]!), world.kernel.trampolines.count]).toEqual(["f1 p1", 1]);
+  });
+  test("A-11 history independence: trampolines are those that the same links make from scratch", () => {
+    for (let seed = 1; seed <= 3; seed++) {
+      const world = new MultiWorld(backend);
+      const scratch = new MultiWorld(backend);
+      const make = (each: MultiWorld): TracedFunction[] => [...each.functions(5), ...each.functions(5, THREE)];
+      const [functions, fresh] = [make(world), make(scratch)];
+      const live = new Map<number, { readonly link: { detach(): void }; readonly attach: () => unknown }>();
+      for (let step = 0; step < 8; step++) {
+        const gone = [...live.keys()][(seed * 5 + step * 3) % 4];
+        if (step % 3 === 2 && gone !== undefined) {
+          live.get(gone)!.link.detach();
+          live.delete(gone);
+          continue;
+        }
+        const chosen = functions.flatMap((_, i) => ((i * 7 + step * 5 + seed * 3) % 10 < 6 ? [i] : []));
+        const kind = step % 2 === 0 ? "fentry" : "fexit";
+        const add = (each: MultiWorld, all: readonly TracedFunction[]): { detach(): void } =>
+          step === 4
+            ? each.kernel.attach(each.program(kind, step), all[chosen[0]!]!)
+            : each.attach(
+                kind,
+                step,
+                chosen.map((i) => all[i]!),
+              );
+        live.set(step, { link: add(world, functions), attach: () => add(scratch, fresh) });
+      }
+      for (const { attach } of live.values()) attach();
+      expect(world.kernel.trampolines).toEqual(scratch.kernel.trampolines);
+      expect(functions.map((traced) => world.call(traced))).toEqual(fresh.map((traced) => scratch.call(traced)));
+    }
+  });
+
+  test("A-22 each doubling of the functions costs one more load per call", () => {
+    const loads = [2, 10, 100].map((count) => {
+      const world = new MultiWorld(backend, 1, {}, { counting: true } as CompileOptions);
+      const functions = world.functions(count);
+      using _link = world.attach(
+        "fentry",
+        1,
+        functions,
+        functions.map((_, i) => BigInt(i)),
+      );
+      return Math.max(
+        ...functions.map((traced) => {
+          using run = traced.start([1n, 2n]);
+          run.run(10_000);
+          return run.counts!.loads;
+        }),
+      );
+    });
+    const bound = (count: number): number => Math.ceil(Math.log2(count));
+    expect(loads[1]! - loads[0]!).toBe(bound(10) - bound(2));
+    expect(loads[2]! - loads[0]!).toBe(bound(100) - bound(2));
+  });
+
+  test("A-29 livepatch-like retry: made once more to go by the return address; refused again it is busy, and nothing has changed", () => {
+    const world = new MultiWorld(backend);
+    const asked: string[] = [];
+    const answers = new Set(["from-stack"]);
+    const shares = (original: string): boolean => {
+      asked.push(original);
+      return answers.has(original);
+    };
+    const [shared] = world.functions(1, SEVEN, { shares }) as [TracedFunction];
+    const [plain] = world.functions(1, SEVEN) as [TracedFunction];
+    const [typed, multi] = [world.program("fexit", 1), world.program("fentry", 2)];
+    const first = world.kernel.attach(typed, shared);
+    expect([asked.splice(0), world.call(shared), world.kernel.trampolines.count]).toEqual([
+      ["known", "from-stack"],
+      "f0 p1",
+      1,
+    ]);
+    first.detach();
+    world.kernel.attachMulti(multi, [shared, plain]).detach();
+    expect(asked.splice(0)).toEqual(["from-stack"]);
+    answers.clear();
+    const before = world.state();
+    const errors = [
+      errorOf(() => world.kernel.attach(typed, shared)),
+      errorOf(() => world.kernel.attachMulti(multi, [plain, shared])),
+    ];
+    expect(asked).toEqual(["known", "from-stack", "from-stack"]);
+    for (const { message } of errors)
+      expect(message).toContain("a trampoline of f0 (EBUSY): another user of the entry");
+    expect(world.state()).toBe(before);
+    expect(world.call(shared)).toBe("f0");
   });
 });

@@ -11,6 +11,8 @@ export class FunctionTable implements FunctionFacts {
   readonly #targets: Target[] = [];
   readonly #functions: TracedFunction[] = [];
   readonly #sites: LiveSite[] = [];
+  /** Functions whose entries have another user. */
+  readonly #shared = new Set<number>();
   #addresses: Float64Array = new Float64Array(64);
   readonly #keys = new ModelKeys();
   /** One function's model for each number. */
@@ -44,6 +46,13 @@ export class FunctionTable implements FunctionFacts {
     return { sites, addresses };
   }
 
+  /** The first of some functions whose other user does not share the entry with such a trampoline. O(functions) where there is any other user */
+  refusing(ids: Int32Array, original: "known" | "from-stack"): Target | undefined {
+    if (this.#shared.size === 0) return undefined;
+    const id = ids.find((each) => this.#shared.has(each) && !this.target(each).function!.options.shares!(original));
+    return id === undefined ? undefined : this.target(id);
+  }
+
   /** A model of those that share a number. */
   modelOf(model: number): FuncModel {
     return this.#models[model]!;
@@ -63,6 +72,7 @@ export class FunctionTable implements FunctionFacts {
       this.models = models;
       this.flags = flags;
     }
+    if (target.function!.options.shares !== undefined) this.#shared.add(id);
     this.#addresses[id] = Number(target.site.address);
     const model = this.#keys.of(placesKey(target.places));
     this.#models[model] ??= target.model;

@@ -1,6 +1,7 @@
 // The trampolines of functions: which there are follows from the class table, and plans of core say how to get from one table to the next.
 import {
   applyPlan,
+  BpfError,
   type MultiLink,
   type MultiMove,
   type MultiPlan,
@@ -18,7 +19,7 @@ import type { Resident } from "../resident.ts";
 import type { SiteChange, TextSites } from "../text/sites.ts";
 import { asksForIp } from "../tracing/func-ip.ts";
 import { type ImageLink, type ImageSite, TrampolineImage } from "../tracing/image.ts";
-import { locked } from "../tracing/target.ts";
+import { locked, type Target } from "../tracing/target.ts";
 import type { CookieTable, CookieTables } from "./cookies.ts";
 import { FunctionTable } from "./functions.ts";
 
@@ -139,8 +140,7 @@ export class FunctionTrampolines {
     try {
       for (const move of moves) {
         if (move.kind !== "made" && move.kind !== "renamed") continue;
-        yield { kind: "make", what: `a trampoline for ${move.end - move.start} functions` };
-        made.set(move.to, this.#make(move));
+        made.set(move.to, yield* this.#makeShared(move, plan.functions.subarray(move.start, move.end)));
       }
     } catch (error) {
       for (const image of made.values()) image.discard();
@@ -180,7 +180,28 @@ export class FunctionTrampolines {
       yield* text.pokeAll(changes.flatMap(({ to, start, end }) => sites.slice(start, end).map((site) => [site, to])));
   }
 
-  #make({ after, start, end }: MultiMove): TrampolineImage {
+  /** A trampoline that other users of the entries share them with: a second try goes by the return address. @throws {BpfError} `argument` (EBUSY) */
+  *#makeShared(move: MultiMove, functions: Int32Array): Operation<TrampolineImage> {
+    const tries = move.after!.single === NO_CLASS ? (["from-stack"] as const) : (["known", "from-stack"] as const);
+    let refusing: Target | undefined;
+    for (const original of tries) {
+      yield { kind: "make", what: `a trampoline for ${functions.length} functions` };
+      const image = this.#make(move, original);
+      refusing = this.functions.refusing(functions, original);
+      if (refusing === undefined) return image;
+      image.discard();
+    }
+    throw new BpfError(
+      "argument",
+      `a trampoline of ${refusing!.name} (EBUSY): another user of the entry does not share it`,
+      {
+        expected: "an entry that is free, or shared",
+        function: refusing!.name,
+      },
+    );
+  }
+
+  #make({ after, start, end }: MultiMove, original: "known" | "from-stack"): TrampolineImage {
     const { text, images } = this.#site;
     const { single, model, links: ids } = after!;
     const target = single === NO_CLASS ? undefined : this.functions.target(single);
@@ -188,7 +209,7 @@ export class FunctionTrampolines {
     const spec: TrampolineSpec = {
       model: target?.model ?? this.functions.modelOf(model),
       links: links.map(({ kind, cookie, cookies }) => ({ kind, cookie, findsCookie: cookies !== undefined })),
-      original: target === undefined ? "from-stack" : "known",
+      original,
       funcIp: links.some(({ program }) => asksForIp(program.verified)),
     };
     const name = `${end - start} functions`;

@@ -31,6 +31,11 @@ export interface FunctionOptions {
   readonly sleeps?: boolean;
   /** Its result may be replaced by `fmod_ret` programs (the kernel's `ALLOW_ERROR_INJECTION`); no unless told. */
   readonly errorInjection?: boolean;
+  /**
+   * Another user of the entry, as a livepatch: told how a new trampoline would find the original, it says whether both can be there. Where a known
+   * address is in its way, the trampoline is made once more, to go by the return address. Always, unless told.
+   */
+  readonly shares?: (original: "known" | "from-stack") => boolean;
 }
 
 /** How one call of a function ended. */
