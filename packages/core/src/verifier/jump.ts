@@ -77,7 +77,6 @@ export function jumpIf(v: Verification, i: number, row: Row): number {
     equalPointers(v, comparison === "eq" ? other : v.state, dst, src);
   }
   if (!narrow && srcReg >= 0) packetBounds(v, other, r, dst, src, comparison);
-  v.log.afterFork(v, other);
   return i + 1;
 }
 

@@ -26,9 +26,9 @@ export class Log {
   /** Registers and slots that the current instruction touched. */
   #regs = 0;
   readonly #slots = new Map<number, number>();
-  /** Where the lines of each waiting path begin, for level 1. */
-  readonly #marks: number[] = [];
-  #resumed = false;
+  /** Where the lines of each waiting path begin, for level 1: how many there were, and the last one as it was. */
+  readonly #marks = new WeakMap<State<StoredState>, { readonly count: number; readonly text: string }>();
+  #resumed: "no" | "popped" | "returned" = "no";
 
   constructor(level: LogLevel, limit: number) {
     if (!Number.isInteger(limit) || limit < 0) throw new BpfError("argument", `a log of ${limit} characters`);
@@ -55,23 +55,23 @@ export class Log {
 
   begin(v: Verification): void {
     if (this.level === 0) return;
-    this.#marks.length = 0;
-    if (v.root === 0) for (const [n, { start }] of v.structure.subprogs.entries()) this.add(`func#${n} @${start}`);
+    if (v.root === 0 && this.level === 2)
+      for (const [n, { start }] of v.structure.subprogs.entries()) this.add(`func#${n} @${start}`);
     this.add(`${v.state.insn}:${this.stateText(v, v.state, true)}`);
   }
 
   /** An instruction is about to run. */
   before(v: Verification, i: number): void {
     if (this.level === 0) return;
-    if (this.#resumed) {
-      this.#resumed = false;
+    if (this.level === 2 && this.#resumed !== "no") {
       const from = v.state.previous;
       if (from >= 0) {
         this.add("");
         this.add(`from ${from} to ${i}:${this.stateText(v, v.state, true)}`);
       }
-      this.add(`${i}:${this.stateText(v, v.state, true)}`);
+      if (this.#resumed === "popped") this.add(`${i}:${this.stateText(v, v.state, true)}`);
     }
+    this.#resumed = "no";
     this.#regs = 0;
     this.#slots.clear();
     this.add(insnText(v, i));
@@ -81,17 +81,24 @@ export class Log {
   after(v: Verification, i: number): void {
     if (this.level === 0 || (this.#regs === 0 && this.#slots.size === 0)) return;
     const text = this.stateText(v, v.state, false);
-    if (text === "") return;
     const last = this.lines.length - 1;
     const line = this.lines[last]!;
-    if (line.startsWith(`${i}: (`) && !line.includes(" ; ")) {
+    if (line.startsWith(`${i}: (`) && !line.endsWith(") exit") && !line.includes(" ; ")) {
       this.lines[last] = `${line.padEnd(Math.max(COLUMN, line.length + 1))};${text}`;
       this.#size += this.lines[last]!.length - line.length;
     }
   }
 
-  /** The other side of a branch waits. */
-  afterFork(_v: Verification, _other: State<StoredState>): void {}
+  /** A path waits: at level 1, what is logged until it goes on will be taken back. */
+  forked(other: State<StoredState>): void {
+    if (this.level === 1)
+      this.#marks.set(other, { count: this.dropped + this.lines.length, text: this.lines.at(-1) ?? "" });
+  }
+
+  /** The program is accepted: level 1 has nothing to say. */
+  accepted(): void {
+    if (this.level === 1) this.lines.length = 0;
+  }
 
   entered(v: Verification): void {
     if (this.level === 0) return;
@@ -116,23 +123,26 @@ export class Log {
     this.add(this.stateText(v, v.state, true));
     this.#regs = 0;
     this.#slots.clear();
-    this.#resumed = true;
+    this.#resumed = "returned";
   }
 
-  resumed(_v: Verification): void {
+  resumed(v: Verification): void {
     if (this.level === 0) return;
-    if (this.level === 1) {
-      this.lines.length = 0;
-      this.#size = 0;
-    }
-    this.#resumed = true;
+    this.#resumed = "popped";
+    if (this.level !== 1) return;
+    const { count, text } = this.#marks.get(v.state) ?? { count: this.dropped, text: "" };
+    this.lines.length = Math.max(0, Math.min(this.lines.length, count - this.dropped));
+    this.#size = this.lines.reduce((size, line) => size + line.length + 1, 0);
+    const state = `${v.state.insn}:${this.stateText(v, v.state, true)}`;
+    if (this.lines.length === 0) this.add(state);
+    else this.lines[this.lines.length - 1] = `${text} ${state}`;
   }
 
   pruned(v: Verification): void {
     if (this.level < 2) return;
     const { insn, previous } = v.state;
-    this.add(this.#resumed && previous >= 0 ? `\nfrom ${previous} to ${insn}: safe` : `${insn}: safe`);
-    this.#resumed = false;
+    this.add(this.#resumed !== "no" && previous >= 0 ? `\nfrom ${previous} to ${insn}: safe` : `${insn}: safe`);
+    this.#resumed = "no";
   }
 
   loopLines(v: Verification, stored: StoredState): string[] {

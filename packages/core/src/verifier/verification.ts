@@ -233,6 +233,7 @@ export class Verification {
     other.insn = insn;
     other.previous = from;
     if (other.parent !== undefined) other.parent.branches++;
+    this.log.forked(other);
     this.pending.push(other);
     if (this.pending.length > this.profile.limits.pendingBranches)
       this.refuse(Errno.E2BIG, `The sequence of ${this.pending.length} jumps is too complex.`);

@@ -147,6 +147,7 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
       again.complete = true;
       return { again, run: () => exploreAll(again, deadline, now) };
     });
+    log.accepted();
     log.add(statsLine(v));
     return {
       ok: true,

@@ -17,7 +17,6 @@ test("a rejection is a value with the kernel's words and number", () => {
   const result = verify(assemble("r0 = r3\nexit", { type: "socket_filter" }), { logLevel: 1 });
   expect(result).toMatchObject({ ok: false, reason: "R3 !read_ok", errno: 13, insn: 0 });
   expect(result.log).toEqual([
-    "func#0 @0",
     "0: R1=ctx() R10=fp0",
     "0: (bf) r0 = r3",
     "R3 !read_ok",
@@ -41,4 +40,26 @@ test("a budget ends in a report", () => {
     reason: "BPF program is too large. Processed 5001 insn",
     errno: 7,
   });
+});
+
+test("level 1 shows the path that led to the rejection, level 2 every path", () => {
+  const text = "r6 = *(u32 *)(r1 + 0)\nr7 = 1\nif r6 > 10 goto a\nr0 = r6\nexit\na:\nr7 += r6\nr0 = r9\nexit";
+  const logOf = (logLevel: 1 | 2): readonly string[] =>
+    verify(assemble(text, { type: "socket_filter" }), { logLevel }).log;
+  const second = "R6=scalar(smin=umin=umin32=11,smax=umax=0xffffffff,var_off=(0x0; 0xffffffff)) R7=1 R10=fp0";
+  expect(logOf(1).slice(2)).toEqual([
+    "1: (b7) r7 = 1                        ; R7=1",
+    `2: (25) if r6 > 0xa goto pc+2 5: ${second}`,
+    "5: (0f) r7 += r6                      ; R6=scalar(smin=umin=umin32=11,smax=umax=0xffffffff,var_off=(0x0; 0xffffffff)) R7=scalar(smin=umin=12,smax=umax=0x100000000,var_off=(0x0; 0x1ffffffff))",
+    "6: (bf) r0 = r9",
+    "R9 !read_ok",
+    "processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0",
+  ]);
+  expect(logOf(2).slice(5, 10)).toEqual([
+    "3: (bf) r0 = r6                       ; R0=scalar(id=1,smin=smin32=0,smax=umax=smax32=umax32=10,var_off=(0x0; 0xf)) R6=scalar(id=1,smin=smin32=0,smax=umax=smax32=umax32=10,var_off=(0x0; 0xf))",
+    "4: (95) exit",
+    "",
+    `from 2 to 5: ${second}`,
+    `5: ${second}`,
+  ]);
 });
