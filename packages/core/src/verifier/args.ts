@@ -33,6 +33,9 @@ export interface CallFacts {
 const MEMORY = "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_";
 const SOCKETS = "sock_common, sock, tcp_sock, xdp_sock, ptr_, trusted_ptr_";
 
+/** Arguments whose rules are not here: programs that pass them are rejected. */
+const UNKNOWN_KINDS: ReadonlySet<string> = new Set(["dynptr", "dynptr-out", "kptr", "percpu"]);
+
 /** One argument: register `reg`, of which the helper says `arg`. */
 export function checkArgument(
   v: Verification,
@@ -50,6 +53,7 @@ export function checkArgument(
   const kind = nullable ? arg.slice(0, -1) : arg;
   if (kind === "any") return;
   if (nullable && isNull(r, at)) return;
+  if (UNKNOWN_KINDS.has(kind)) v.refuse(Errno.EOPNOTSUPP, `${kind} arguments are not verified here yet`);
   checkType(v, reg, at, kind, nullable);
   if (kind === "context") checkContext(v, reg, at);
   if (spec.releases === n) {
@@ -236,6 +240,7 @@ function checkType(v: Verification, reg: number, at: number, kind: string, nulla
         return;
       }
       if (type === Type.CONTEXT && v.type.name === "syscall") return;
+      if (type === Type.CONTEXT && v.modern) v.deny(`R${reg} type=ctx expected=fp`);
       need(MEMORY_TYPES, v.modern ? `${MEMORY}, ctx` : MEMORY);
       return;
   }
@@ -275,8 +280,8 @@ export function checkMemory(
         if (!zero) v.deny("invalid zero-sized read");
         return;
       }
-      if (aligned) checkAlignment(v, at, 0, size, true);
       const range = stackRangeOf(v, at, reg, size, fills);
+      if (aligned) checkAlignment(v, at, 0, size, true);
       if (fills) facts.fills.push({ reg, at, size });
       else passStack(v, range, size, false);
       return;

@@ -39,6 +39,8 @@ export function callHelper(v: Verification, i: number): void {
   };
   for (let n = 1; n <= args.length; n++) checkArgument(v, spec, args, n, facts);
   if (facts.map !== 0) checkMap(v, spec, facts);
+  if (spec.name === "timer_init" && v.frame.words[REG_WORDS + AUX] !== facts.map)
+    v.refuse(Errno.EINVAL, "timer pointer in R1 map_uid=0 doesn't match map pointer in R2 map_uid=0");
   fillMemory(v, facts);
   if (spec.name === "tail_call") checkTailCall(v);
   if (spec.releases !== undefined && facts.released !== 0 && !release(v, facts.released))

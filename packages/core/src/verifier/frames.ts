@@ -48,16 +48,15 @@ export function exitFrame(v: Verification): number {
   }
   const callee = state.frame;
   const { callback, callSite } = callee.origin;
-  const r0 = v.read(0);
   const r = callee.words;
+  const r0 = callback === undefined ? v.read(0) : 0;
+  if (baseOf(r[r0]!) === Type.STACK) v.refuse(Errno.EINVAL, "cannot return stack pointer to the caller");
   if (callback !== undefined) {
     if (r[r0] !== Type.SCALAR) v.deny("R0 not a scalar value");
     markPrecise(v, 0);
     if (!isWithin(r, r0, callback.returns))
       v.refuse(Errno.EINVAL, outOfRange("At callback return", r, r0, callback.returns));
   }
-  if (callback === undefined && baseOf(r[r0]!) === Type.STACK)
-    v.refuse(Errno.EINVAL, "cannot return stack pointer to the caller");
   if (callback !== undefined && state.references.length > callback.references)
     leak(v, "BPF_EXIT instruction in main prog would lead to reference leak");
   v.log.returning(v);

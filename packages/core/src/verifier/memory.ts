@@ -59,7 +59,7 @@ export function accessMemory(v: Verification, reg: number, off: number, size: nu
       accessMapValue(v, at, reg, off, size, access);
       return;
     case Type.MAP_KEY:
-      if (access.write) v.deny(`R${reg} cannot write into ${typeName(type)}`);
+      if (access.write) v.deny(`write to change key R${reg} not allowed`);
       checkRegion(v, at, reg, off, size, v.map(r[at + AUX]!).keySize, false);
       unknown(v, access);
       return;

@@ -116,6 +116,8 @@ function checkOffset(v: Verification, x: number, type: number): void {
   if (min >= MAX_OFFSET || min <= -MAX_OFFSET)
     v.refuse(
       Errno.EINVAL,
-      v.modern ? `${name} pointer offset ${min} is not allowed` : `value ${min} makes ${name} pointer be out of bounds`,
+      v.modern
+        ? `${name} pointer offset ${BigInt.asIntN(64, bigOf(r[x + SMIN]!, r[x + SMIN + 1]!))} is not allowed`
+        : `value ${min} makes ${name} pointer be out of bounds`,
     );
 }

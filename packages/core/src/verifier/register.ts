@@ -85,6 +85,8 @@ const NAMES: readonly string[] = [
 /** A type as the kernel's log names it. */
 export function typeName(type: number): string {
   const base = baseOf(type);
+  // A map inside of a map is a value until it is known to be there.
+  if (type === (Type.MAP | Flag.MAYBE_NULL)) return "map_value_or_null";
   const prefix =
     (type & Flag.READ_ONLY ? "rdonly_" : "") +
     (type & Flag.RECORD ? "ringbuf_" : "") +
