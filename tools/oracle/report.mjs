@@ -34,6 +34,7 @@ const { values } = parseArgs({
     seed: number(1),
     "runs-per-row": number(50),
     "corpus-stride": number(20),
+    only: { type: "string" }, // a word in the title of the parts that are wanted
   },
 });
 const [programs, seed, runsPerRow, stride] = ["programs", "seed", "runs-per-row", "corpus-stride"].map((key) =>
@@ -65,8 +66,9 @@ const parts = values.arch.split(",").flatMap((arch) => {
   ];
 });
 
+const wanted = parts.filter(([name]) => values.only === undefined || name.includes(values.only));
 let failed = 0;
-for (const [name, compare] of parts) {
+for (const [name, compare] of wanted) {
   console.log(`\n== ${name}`);
   const result = await compare();
   if (result === undefined) {
