@@ -1,6 +1,6 @@
 // One program on many functions, through the kernel package, on three architectures: which functions share trampolines, and what calls run.
 import { arm64 } from "@bpfkit/arm64";
-import type { Backend, CompileOptions } from "@bpfkit/core";
+import type { Backend, BpfError, CompileOptions } from "@bpfkit/core";
 import type { MultiTracingLink, TracedFunction } from "@bpfkit/kernel";
 import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
@@ -206,6 +206,28 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
     const error = errorOf(() => world.kernel.attachMulti(program, functions.slice(1)));
     expect([error.code, error.details.index, error.details.function]).toEqual(["limit", 9, "f10"]);
     expect(world.state()).toBe(before);
+  });
+
+  test("A-14 a trampoline of more than a page is refused by the name of its first function, and nothing changes", () => {
+    const world = new MultiWorld(backend);
+    const functions = world.functions(3, SEVEN);
+    let error: BpfError | undefined;
+    let before = "";
+    for (let id = 0; id < 19 && error === undefined; id++) {
+      const program = world.program("fsession", id);
+      before = world.state();
+      try {
+        world.kernel.attachMulti(program, functions);
+      } catch (caught) {
+        error = caught as BpfError;
+      }
+    }
+    // Where 38 links fit into a page, the 39th is refused by the plan.
+    if (error === undefined) error = errorOf(() => world.attach("fentry", 50, functions));
+    else expect(world.state()).toBe(before);
+    expect([error.code, error.details.function]).toEqual(["limit", "f0"]);
+    expect(error.message).toMatch(/^trampoline of 'f0' and 2 more: a trampoline of \d+ bytes \(E2BIG\)|39 links/);
+    expect(world.call(functions[1]!)).toMatch(/^p\d+ .*f1/);
   });
 
   test("A-22 cookies permuted: each hit sees its own, after at most ceil(log2 n) + 1 comparisons", () => {

@@ -87,11 +87,6 @@ export class FunctionTrampolines {
     return Array.from(this.state.class(inClass).links, (id) => this.#links.get(id)!.program);
   }
 
-  /** The trampoline that a function's entry leads to. */
-  imageOf(functionId: number): TrampolineImage | undefined {
-    return this.#images.get(this.state.classOf(functionId));
-  }
-
   /** Attaches a program; gives its link. @throws {BpfError} as `planAttach`; `limit` for a trampoline of more than a page, and where memory is full */
   *attaching(program: Resident, request: Omit<MultiRequest, "program">): Operation<MultiLink> {
     return yield* locked(this, () => this.#attach(program, request));
@@ -186,7 +181,7 @@ export class FunctionTrampolines {
     let refusing: Target | undefined;
     for (const original of tries) {
       yield { kind: "make", what: `a trampoline for ${functions.length} functions` };
-      const image = this.#make(move, original);
+      const image = this.#makeNamed(move, functions, original);
       refusing = this.functions.refusing(functions, original);
       if (refusing === undefined) return image;
       image.discard();
@@ -199,6 +194,21 @@ export class FunctionTrampolines {
         function: refusing!.name,
       },
     );
+  }
+
+  /** What it throws names the first of the functions. */
+  #makeNamed(move: MultiMove, functions: Int32Array, original: "known" | "from-stack"): TrampolineImage {
+    try {
+      return this.#make(move, original);
+    } catch (error) {
+      if (!(error instanceof BpfError)) throw error;
+      const name = this.functions.name(functions[0]!);
+      const others = functions.length === 1 ? "" : ` and ${functions.length - 1} more`;
+      throw new BpfError(error.code, `trampoline of '${name}'${others}: ${error.message}`, {
+        function: name,
+        cause: error,
+      });
+    }
   }
 
   #make({ after, start, end }: MultiMove, original: "known" | "from-stack"): TrampolineImage {
