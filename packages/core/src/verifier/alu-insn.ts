@@ -1,12 +1,13 @@
 // Arithmetic, moves and casts of registers.
 import { mapType } from "../spec/map-types.ts";
 import type { AluOperation } from "./alu.ts";
+import { sync } from "./deduce.ts";
 import { movePointer, signOf } from "./pointer.ts";
 import { markPrecise } from "./precision.ts";
 import { Errno } from "./refusal.ts";
 import { AUX, DELTA, ID, isPointer, LINK, SCALAR, setNumber, setPointer, setScalar, Type, unlink } from "./register.ts";
 import type { Row } from "./rows.ts";
-import { isConstant, SMAX, SMIN, SMIN32, setUnbounded, sync, UMAX, UMAX32, zeroExtend } from "./scalar.ts";
+import { isConstant, SMAX, SMIN, SMIN32, setUnbounded, UMAX, UMAX32, zeroExtend } from "./scalar.ts";
 import { SCRATCH, SCRATCH2 } from "./state.ts";
 import type { Verification } from "./verification.ts";
 import { signed } from "./words.ts";

@@ -1,4 +1,5 @@
 // What a comparison tells: which way it must go, and what its operands can be on each side.
+import { markEmpty, meetBits, sync } from "./deduce.ts";
 import {
   isConstant,
   isConstant32,
@@ -7,8 +8,6 @@ import {
   lowerUmax,
   lowerUmax32,
   MASK,
-  markEmpty,
-  meetBits,
   raiseSmin,
   raiseSmin32,
   raiseUmin,
@@ -17,7 +16,6 @@ import {
   SMAX32,
   SMIN,
   SMIN32,
-  sync,
   UMAX,
   UMAX32,
   UMIN,

@@ -6,13 +6,14 @@ import { allowedHelpers } from "../spec/kernel-profile.ts";
 import { mapType } from "../spec/map-types.ts";
 import { type CallFacts, checkArgument, fillMemory } from "./args.ts";
 import { enterCallback } from "./callback.ts";
+import { sync } from "./deduce.ts";
 import { isGplCompatible } from "./license.ts";
 import { markPreciseSlot } from "./precision.ts";
 import { helperSpec } from "./prototypes.ts";
 import { acquire, forgetPackets, release } from "./references.ts";
 import { Errno } from "./refusal.ts";
 import { AUX, Flag, FRAME, ID, REF, REG_WORDS, SCALAR, setPointer, setScalar, setUninit, Type } from "./register.ts";
-import { lowerSmax, raiseSmin, SMAX, sync } from "./scalar.ts";
+import { lowerSmax, raiseSmin, SMAX } from "./scalar.ts";
 import type { Verification } from "./verification.ts";
 
 const allowed = new WeakMap<Verification, ReadonlySet<string>>();

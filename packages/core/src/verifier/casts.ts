@@ -1,4 +1,5 @@
 // Sign extensions and byte swaps of what is known of a number.
+import { sync, truncate } from "./deduce.ts";
 import {
   isConstant,
   MASK,
@@ -9,8 +10,6 @@ import {
   setConstant,
   setUnbounded32,
   setUnknown,
-  sync,
-  truncate,
   zeroExtend,
 } from "./scalar.ts";
 

@@ -1,4 +1,5 @@
 // Ranges of divisions and remainders by a constant; any other divisor leaves nothing known.
+import { sync } from "./deduce.ts";
 import {
   isConstant,
   isConstant32,
@@ -9,7 +10,6 @@ import {
   setConstant,
   setUnbounded32,
   setUnknown,
-  sync,
   UMAX,
   UMAX32,
   UMIN,

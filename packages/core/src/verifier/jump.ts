@@ -2,6 +2,7 @@
 
 import { Link } from "./alu-insn.ts";
 import { type BranchTransfer, type Comparison, MIRRORED, OPPOSITE } from "./branch.ts";
+import { sync } from "./deduce.ts";
 import { markPrecise } from "./precision.ts";
 import { settleNull } from "./references.ts";
 import {
@@ -21,7 +22,7 @@ import {
   Type,
 } from "./register.ts";
 import type { Row } from "./rows.ts";
-import { copyScalar, isConstant, isEmpty, SCALAR_WORDS, SMIN, setConstant, sync, UMAX } from "./scalar.ts";
+import { copyScalar, isConstant, isEmpty, SCALAR_WORDS, SMIN, setConstant, UMAX } from "./scalar.ts";
 import { isSpill, KINDS, regAt, SCRATCH, type State, spillAt } from "./state.ts";
 import type { StoredState } from "./store.ts";
 import type { Verification } from "./verification.ts";

@@ -1,10 +1,9 @@
 // Loads and stores through a register: what it points to decides what they may do and what a load gives.
 
 import { MAP_FLAGS, MAP_TYPES } from "../isa/maps.ts";
-import { contextFieldAt } from "../spec/context-fields.ts";
-import { CONTEXTS } from "../spec/contexts.ts";
 import { contextAccess } from "../spec/kernel-profile.ts";
 import { mapType } from "../spec/map-types.ts";
+import { accessBtf, accessSocket } from "./objects.ts";
 import { Errno } from "./refusal.ts";
 import {
   AUX,
@@ -293,39 +292,4 @@ export function checkFields(v: Verification, at: number, off: number, size: numb
     if (from < place + FIELD_BYTES[name]! && to > place)
       v.deny(`bpf_${name} cannot be accessed directly by load/store`);
   }
-}
-
-function accessSocket(v: Verification, at: number, reg: number, off: number, size: number, access: Access): void {
-  const r = v.frame.words;
-  const type = r[at]!;
-  if (access.write) v.deny(`R${reg} cannot write into ${typeName(type)}`);
-  const x = at + SCALAR;
-  if (signed(r[x + SMIN]!, r[x + SMIN + 1]!) < 0)
-    v.deny(`R${reg} min value is negative, either use unsigned index or do a if (index >=0) check.`);
-  const place = off + signed(r[x]!, r[x + 1]!);
-  const spec = CONTEXTS.cgroup_sock;
-  const common = baseOf(type) === Type.SOCK_COMMON && ((place >= 8 && place < 24) || place >= 76);
-  const isTcp = baseOf(type) === Type.TCP_SOCK;
-  const fits = isTcp
-    ? place >= 0 && place + size <= 96 && place % size === 0 && (size === 4 || size === 8)
-    : !common &&
-      spec.fields.some((field) => contextFieldAt({ ...spec, fields: [open(field)] }, undefined, place, size, false));
-  if (!fits) v.deny(`R${reg} invalid ${typeName(type)} access off=${place} size=${size}`);
-  if (access.value >= 0) setScalar(r, access.value);
-}
-
-/** A field without the attach types that may read it: those bind the context, not a socket. */
-function open<T extends { readonly name: string }>(field: T): T {
-  const { readBy: _, ...rest } = field as T & { readBy?: unknown };
-  return rest as unknown as T;
-}
-
-/** Kernel structures: without BTF their fields have no types here, so every load gives a number; faults read as 0. */
-function accessBtf(v: Verification, at: number, reg: number, off: number, access: Access): void {
-  const r = v.frame.words;
-  const x = at + SCALAR;
-  if (access.write) v.deny("only read is supported");
-  const place = off + signed(r[x]!, r[x + 1]!);
-  if (place < 0) v.deny(`R${reg} is ${typeName(r[at]!)} invalid negative access: off=${place}`);
-  unknown(v, access);
 }

@@ -1,8 +1,9 @@
 // Pointer arithmetic: which pointers may be moved, by what, and how far.
 
+import { sync } from "./deduce.ts";
 import { Errno } from "./refusal.ts";
 import { AUX, baseOf, Flag, ID, isPacket, SCALAR, setScalar, Type, typeName } from "./register.ts";
-import { isConstant, SMIN, sync } from "./scalar.ts";
+import { isConstant, SMIN } from "./scalar.ts";
 import { SCRATCH2 } from "./state.ts";
 import type { Verification } from "./verification.ts";
 import { bigOf, signed } from "./words.ts";

@@ -2,9 +2,10 @@
 import { ALU, type AluOperation, type AluTransfer } from "./alu.ts";
 import { BRANCH32, BRANCH64, type BranchTransfer, type Comparison } from "./branch.ts";
 import { signExtend, swapBytes } from "./casts.ts";
+import { truncate } from "./deduce.ts";
 import { PRUNING, type Pruning } from "./equal.ts";
 import { REGIONS, type Regions } from "./regions.ts";
-import { truncate, zeroExtend } from "./scalar.ts";
+import { zeroExtend } from "./scalar.ts";
 
 /** Rules of the verifier that a test can break one by one. */
 export interface Tables {

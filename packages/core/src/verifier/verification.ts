@@ -65,6 +65,9 @@ export interface FunctionSignature {
 /** A watcher of states; called before each instruction with the state at it. */
 export type Watcher = (v: Verification) => void;
 
+/** Up to so many waiting paths keep their frames whole; of more, each is cut to what it uses. */
+const FEW_PENDING = 64;
+
 export class Verification {
   readonly program: Program;
   readonly insns: Insns;
@@ -228,7 +231,8 @@ export class Verification {
   fork(insn: number, from: number): State<StoredState> {
     const { state } = this;
     const last = this.pending[this.pending.length - 1];
-    if (last !== undefined) for (const frame of last.frames) frame.compact(this.spare);
+    if (this.pending.length > FEW_PENDING && last !== undefined)
+      for (const frame of last.frames) frame.compact(this.spare);
     const other = state.copy(this.spare);
     other.insn = insn;
     other.previous = from;
