@@ -68,6 +68,10 @@ function checkPermission(v: Verification, spec: HelperSpec): void {
     v.refuse(Errno.EINVAL, "cannot call GPL-restricted function from non-GPL compatible program");
   if (spec.sleeps && v.program.sleepable !== true)
     v.refuse(Errno.EINVAL, `sleepable helper ${named(spec)} in non-sleepable prog`);
+  if (spec.sleeps && v.state.rcuSections > 0)
+    v.refuse(Errno.EINVAL, `sleepable helper ${named(spec)} in rcu_read_lock region`);
+  if (spec.sleeps && v.state.preemptSections > 0)
+    v.refuse(Errno.EINVAL, `sleepable helper ${named(spec)} in non-preemptible region`);
 }
 
 function checkMap(v: Verification, spec: HelperSpec, { map }: CallFacts): void {
@@ -87,6 +91,9 @@ function checkMap(v: Verification, spec: HelperSpec, { map }: CallFacts): void {
 const WRITES: ReadonlySet<string> = new Set(["map_update_elem", "map_delete_elem", "map_push_elem", "map_pop_elem"]);
 
 function checkTailCall(v: Verification): void {
+  if (v.state.rcuSections > 0) v.refuse(Errno.EINVAL, "tail_call cannot be used inside bpf_rcu_read_lock-ed region");
+  if (v.state.preemptSections > 0)
+    v.refuse(Errno.EINVAL, "tail_call cannot be used inside bpf_preempt_disable-ed region");
   if (!v.typed && v.state.frames.length > 1) v.refuse(Errno.EINVAL, "tail_call is not allowed in subprogs without BTF");
   if (v.state.references.length > 0) v.refuse(Errno.EINVAL, "tail_call would lead to reference leak");
   if (v.state.lockId !== 0) v.refuse(Errno.EINVAL, "tail_call cannot be used inside bpf_spin_lock-ed region");
@@ -237,10 +244,4 @@ function boundCpu(r: Int32Array): void {
   raiseSmin(r, SCALAR, 0, 0);
   lowerSmax(r, SCALAR, CPUS - 1, 0);
   sync(r, SCALAR);
-}
-
-/** A call of a kernel function: none is known here. */
-export function callKfunc(v: Verification, i: number): never {
-  const name = v.program.kfuncs[v.insns.imm(i)] ?? "?";
-  v.refuse(Errno.EACCES, `calling kernel function ${name} is not allowed`);
 }

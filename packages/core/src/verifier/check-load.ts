@@ -8,6 +8,7 @@ import { Errno, Refusal } from "./refusal.ts";
 
 /** Program types that may sleep. */
 const SLEEPABLE: ReadonlySet<string> = new Set(["tracing", "lsm", "kprobe", "struct_ops", "syscall"]);
+const OLD_SLEEP = "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable";
 const TRACING: ReadonlySet<string> = new Set([
   "kprobe",
   "tracepoint",
@@ -23,7 +24,7 @@ export function checkLoad(program: Program, type: ProgramTypeSpec, modern: boole
   };
   if (type.name === "syscall" && program.sleepable !== true) refuse("Syscall programs can only be sleepable");
   if (program.sleepable === true && !SLEEPABLE.has(type.name) && !(modern && type.name === "raw_tracepoint"))
-    refuse("Program of this type cannot be sleepable");
+    refuse(modern ? "Program of this type cannot be sleepable" : OLD_SLEEP);
   if (type.name === "lsm" && !isGplCompatible(program.license))
     refuse("LSM programs must have a GPL compatible license");
   for (const map of program.maps) {

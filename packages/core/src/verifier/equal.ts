@@ -161,6 +161,7 @@ function sameReferences(stored: StoredState, state: State<StoredState>): boolean
   for (let i = 0; i < stored.references.length; i++) {
     if (!ids.pairs(stored.references[i]!.id, state.references[i]!.id)) return false;
   }
+  if (stored.rcuSections !== state.rcuSections || stored.preemptSections !== state.preemptSections) return false;
   return stored.lockMap === state.lockMap && ids.pairs(stored.lockId, state.lockId);
 }
 

@@ -2,11 +2,12 @@
 
 import { targetOf } from "../isa/targets.ts";
 import { compute, loadImmediate } from "./alu-insn.ts";
-import { callHelper, callKfunc } from "./call.ts";
+import { callHelper } from "./call.ts";
 import { Point } from "./control-flow.ts";
 import { findPrevious, widen } from "./converge.ts";
 import { callSubprog, exitFrame } from "./frames.ts";
 import { jumpIf } from "./jump.ts";
+import { callKfunc } from "./kfuncs.ts";
 import { atomic, load, packetLoad, store } from "./load-store.ts";
 import { visit } from "./prune.ts";
 import { Errno, Refusal } from "./refusal.ts";
@@ -120,7 +121,9 @@ function step(v: Verification, i: number): number {
       callHelper(v, i);
       return i + 1;
     case "callKfunc":
-      return callKfunc(v, i);
+      v.counters.jumps++;
+      callKfunc(v, i);
+      return i + 1;
     case "exit":
       v.counters.jumps++;
       return exitFrame(v);

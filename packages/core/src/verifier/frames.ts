@@ -3,6 +3,7 @@ import { targetOf } from "../isa/targets.ts";
 import { returnRange } from "../spec/kernel-profile.ts";
 import { type CallFacts, checkContext, checkMemory, fillMemory } from "./args.ts";
 import { findPrevious, widen } from "./converge.ts";
+import { checkSections } from "./kfuncs.ts";
 import { markPrecise } from "./precision.ts";
 import { forgetPackets } from "./references.ts";
 import { Errno, Refusal } from "./refusal.ts";
@@ -100,6 +101,7 @@ function leak(v: Verification, reason: string): never {
 
 function endProgram(v: Verification): void {
   const { references, lockId } = v.state;
+  checkSections(v);
   if (lockId !== 0)
     v.refuse(Errno.EINVAL, "BPF_EXIT instruction in main prog cannot be used inside bpf_spin_lock-ed region");
   if (references.length > 0) leak(v, "BPF_EXIT instruction in main prog would lead to reference leak");

@@ -155,6 +155,9 @@ export class State<P = unknown> {
   /** The held spin lock: the id of the pointer whose value holds it and its map; 0 for none. */
   lockId = 0;
   lockMap = 0;
+  /** Sections of read-side RCU, and of switched-off preemption, that the path is in. */
+  rcuSections = 0;
+  preemptSections = 0;
   insn = 0;
   previous = -1;
   /** First and last instruction since the last stored state. */
@@ -182,6 +185,8 @@ export class State<P = unknown> {
     copied.references = this.references;
     copied.lockId = this.lockId;
     copied.lockMap = this.lockMap;
+    copied.rcuSections = this.rcuSections;
+    copied.preemptSections = this.preemptSections;
     copied.insn = this.insn;
     copied.previous = this.previous;
     copied.first = this.first;

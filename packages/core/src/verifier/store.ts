@@ -32,6 +32,8 @@ export class StoredState {
   readonly references: readonly Reference[];
   readonly lockId: number;
   readonly lockMap: number;
+  readonly rcuSections: number;
+  readonly preemptSections: number;
   readonly parent: StoredState | undefined;
   /** Instructions on the way from the parent, and the first of them. */
   readonly history: Int32Array;
@@ -61,6 +63,8 @@ export class StoredState {
     this.references = state.references;
     this.lockId = state.lockId;
     this.lockMap = state.lockMap;
+    this.rcuSections = state.rcuSections;
+    this.preemptSections = state.preemptSections;
     this.parent = state.parent;
     this.history = state.history.slice(0, state.historyLength);
     this.first = state.first;
