@@ -12,11 +12,26 @@ import { poke } from "./commands/poke.ts";
 import { run } from "./commands/run.ts";
 import { tail } from "./commands/tail.ts";
 import { tramp } from "./commands/tramp.ts";
+import { verify } from "./commands/verify.ts";
 import type { Io } from "./io.ts";
 import { describeFailure, EXIT, styleFor } from "./output.ts";
 import { version } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [obj, dis, jit, patch, tail, tramp, multi, poke, run, demo, conform, plugin];
+const COMMANDS: readonly Command[] = [
+  obj,
+  dis,
+  verify,
+  jit,
+  patch,
+  tail,
+  tramp,
+  multi,
+  poke,
+  run,
+  demo,
+  conform,
+  plugin,
+];
 
 /**
  * Runs `bpfkit` with the words behind its name; gives the exit code and never throws.

@@ -5,6 +5,7 @@ import { bpfkit } from "./support.ts";
 test.each([
   ["help.txt", ["help"]],
   ["help-run.txt", ["help", "run"]],
+  ["help-verify.txt", ["help", "verify"]],
   ["obj.txt", ["obj", "firewall.bpf.o"]],
   ["dis.txt", ["dis", "firewall.bpf.o", "-S", "-l", "-r", "--no-show-raw-insn"]],
   ["dis-kernel.txt", ["dis", "firewall.bpf.o", "--no-show-raw-insn", "--syntax", "kernel"]],
