@@ -140,7 +140,7 @@ function setResult(v: Verification, i: number, spec: HelperSpec, facts: CallFact
     case "integer":
       setScalar(r, 0);
       if (upTo !== undefined && upTo[0] === Type.SCALAR) boundResult(r, upTo);
-      if (spec.name === "get_smp_processor_id") boundCpu(r);
+      if (spec.name === "get_smp_processor_id") boundCpu(r, v.cpus);
       return;
     case "map-value":
       setLookup(v, i, spec, facts, orNull);
@@ -238,10 +238,8 @@ function boundResult(r: Int32Array, size: Int32Array): void {
   sync(r, x);
 }
 
-const CPUS = 8192;
-
-function boundCpu(r: Int32Array): void {
+function boundCpu(r: Int32Array, cpus: number): void {
   raiseSmin(r, SCALAR, 0, 0);
-  lowerSmax(r, SCALAR, CPUS - 1, 0);
+  lowerSmax(r, SCALAR, cpus - 1, 0);
   sync(r, SCALAR);
 }

@@ -54,6 +54,7 @@ export interface VerificationParts {
   readonly strictAlignment: boolean;
   readonly functions: Map<number, FunctionSignature>;
   readonly typed: boolean;
+  readonly cpus: number;
 }
 
 /** The types of a global subprogram, which take the place of its body where it is called. */
@@ -109,6 +110,8 @@ export class Verification {
   ids = 0;
   /** The subprogram that is verified on its own. */
   root = 0;
+  /** CPUs that the machine can have. */
+  readonly cpus: number;
   /** The functions of the program have types. */
   readonly typed: boolean;
   /** Global subprograms, which are verified alone: their signatures by index. */
@@ -148,6 +151,7 @@ export class Verification {
     this.strictAlignment = parts.strictAlignment;
     this.functions = parts.functions;
     this.typed = parts.typed;
+    this.cpus = parts.cpus;
     this.stackBytes = new Int32Array(parts.structure.subprogs.length);
     this.sides = new Uint8Array(parts.program.insns.length);
     this.pointerTypes = new Int32Array(parts.program.insns.length);

@@ -39,6 +39,8 @@ export interface VerifyOptions {
   readonly functions?: Readonly<Record<string, FunctionSignature>>;
   /** The program comes with types of its functions (BTF), without which some things are not allowed in subprograms; yes unless told. */
   readonly typed?: boolean;
+  /** CPUs that the machine can have: what bounds `bpf_get_smp_processor_id`. 8192 unless told. */
+  readonly cpus?: number;
 }
 
 /** For tests: rules with a mistake, and a watcher of every state. */
@@ -51,6 +53,7 @@ export interface VerifyInternals {
 }
 
 const DEFAULT_BUDGET: Budget = { insns: Number.POSITIVE_INFINITY, states: 4_000_000, milliseconds: 60_000 };
+const MOST_CPUS = 8192;
 const LOG_LIMIT = 16_000_000;
 
 /**
@@ -122,6 +125,7 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
       strictAlignment: options.strictAlignment === true,
       functions,
       typed: options.typed !== false,
+      cpus: options.cpus ?? MOST_CPUS,
     };
     const deadline = started + budget.milliseconds;
     const verification = new Verification(parts, entryState());

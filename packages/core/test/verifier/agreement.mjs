@@ -23,7 +23,9 @@ const NEEDS_LOG = /^old state:/;
 export function answerHere(verify, { program, alignment, functions }, kernel, { budget = BUDGET, brief = false } = {}) {
   const strictAlignment = alignment === "strict";
   const logLevel = brief ? 0 : 1;
-  const options = { kernel, logLevel, strictAlignment, functions: globalOnes(functions), budget };
+  // The machines that were asked have one CPU, and types of functions came with programs that cannot do without.
+  const typed = Object.keys(functions).length > 0 || hasCallback(program);
+  const options = { kernel, logLevel, strictAlignment, functions: globalOnes(functions), budget, typed, cpus: 1 };
   let result;
   try {
     result = verify(program, options);
@@ -37,6 +39,11 @@ export function answerHere(verify, { program, alignment, functions }, kernel, { 
   // The kernel that was asked did not know the names of the maps.
   const log = result.log.findLast((line) => !/^processed \d+ insns /.test(line)) ?? "";
   return { verdict: "reject", errno: result.errno, log: log.trimEnd().replace(/map '\w*'/, "map ''"), ...count };
+}
+
+function hasCallback({ insns }) {
+  for (let i = 0; i < insns.length; i += insns.width(i)) if (insns.code(i) === 0x18 && insns.src(i) === 4) return true;
+  return false;
 }
 
 const globalOnes = (functions) => Object.fromEntries(Object.entries(functions).filter(([, { global }]) => global));

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { ALU, type AluOperation, type Transfer } from "../../src/verifier/alu.ts";
 import { BRANCH32, BRANCH64, type Comparison, refine } from "../../src/verifier/branch.ts";
 import { signExtend, swapBytes } from "../../src/verifier/casts.ts";
+import { sync, truncate } from "../../src/verifier/deduce.ts";
 import {
   copyScalar,
   holds,
@@ -12,8 +13,6 @@ import {
   SMAX,
   SMIN,
   setUnknown,
-  sync,
-  truncate,
   UMAX,
   UMIN,
 } from "../../src/verifier/scalar.ts";

@@ -1,10 +1,11 @@
 // Mistakes of the kind that verifiers have had, one entry of the rules replaced by each; something must catch every one of them.
 import { ALU, type Transfer } from "../../src/verifier/alu.ts";
 import { BRANCH32, BRANCH64, type BranchTransfer, type Comparison } from "../../src/verifier/branch.ts";
+import { sync } from "../../src/verifier/deduce.ts";
 import { PRUNING } from "../../src/verifier/equal.ts";
 import { REGIONS } from "../../src/verifier/regions.ts";
 import { DELTA, SCALAR } from "../../src/verifier/register.ts";
-import { MASK, SMAX, SMAX32, SMIN, SMIN32, sync, UMAX, UMAX32, UMIN, UMIN32 } from "../../src/verifier/scalar.ts";
+import { MASK, SMAX, SMAX32, SMIN, SMIN32, UMAX, UMAX32, UMIN, UMIN32 } from "../../src/verifier/scalar.ts";
 import { TABLES, type Tables } from "../../src/verifier/tables.ts";
 import { signed, unsigned } from "../../src/verifier/words.ts";
 
