@@ -118,9 +118,13 @@ export class TracedFunction {
    * ```
    */
   run(words: readonly bigint[], { budget = DEFAULT_BUDGET, ...options }: CallOptions = {}): FunctionResult {
-    using run = this.start(words, options);
-    run.run(budget);
-    return run.result;
+    const run = this.start(words, options);
+    try {
+      run.run(budget);
+      return run.result;
+    } finally {
+      run[Symbol.dispose]();
+    }
   }
 
   /** Starts a call that the caller drives; the CPU is taken until it ends or is disposed of. @throws {BpfError} as {@link run} */
