@@ -7,7 +7,7 @@ import { type ConformanceReport, passed } from "@bpfkit/conformance";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
-const PAGES = ["adding-a-backend.md", "adding-an-instruction.md"];
+const PAGES = ["adding-a-backend.md", "adding-an-instruction.md", "verifier.md"];
 /** Inside this package, so that imports of others are found. */
 let folder = "";
 
@@ -69,4 +69,12 @@ test("the instruction of the documentation is what the text says", { timeout: 60
   expect(run()).toEqual([undefined, undefined]);
   const { text } = (await load("insn/machine.ts")) as { text: string[] };
   expect(text).toEqual(["movsx rax, ax"]);
+});
+
+test("the programs of the verifier's page get the verdicts that the text says", { timeout: 60_000 }, async () => {
+  const { reason, at, log, result } = await load("verifier/verdict.ts");
+  const page = readFileSync(join(root, "docs", "verifier.md"), "utf8");
+  const said = /`reason` is `(.*)`, `at` is (\d+), and `result` is (\d+)\./.exec(page)!;
+  expect(said.slice(1)).toEqual([reason, `${at}`, `${result}`]);
+  expect(log).toContain(reason);
 });
