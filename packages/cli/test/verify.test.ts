@@ -7,6 +7,7 @@ const text = (...lines: string[]) => new TextEncoder().encode(lines.join("\n"));
 const FILES = {
   "dissect.o": object("examples/tail-calls/dissect.bpf.o"),
   "slots.o": object("packages/object/test/objects/slots.o"),
+  "sections.o": object("packages/object/test/objects/sections.o"),
   "isa.o": object("packages/object/test/objects/isa-v4.o"),
   "good.s": text("r0 = *(u32 *)(r1 + 0)", "if r0 > 5 goto out", "r0 = 1", "out:", "exit"),
   "bad.s": text("r2 = *(u32 *)(r1 + 0)", "if r2 == 0 goto out", "r0 = 0", "out:", "exit"),
@@ -193,6 +194,15 @@ test("verify takes the type of a text from --type", () => {
   expect(verify("good.s", "--type", "xdp").out).toContain("main (xdp): ");
   expect(verify("good.s", "--type", "nonsense")).toMatchObject({ code: 2, out: "" });
   expect(verify("slots.o", "--type", "xdp")).toMatchObject({ code: 2, out: "" });
+});
+
+test("verify refuses a program of an object whose section says no type, and takes the others by name", () => {
+  expect(verify("sections.o")).toEqual({
+    code: 3,
+    out: "",
+    err: 'bpfkit: sections.o: program stranger of section "no such thing", whose type is not known\n',
+  });
+  expect(verify("sections.o", "--program", "second").code).toBe(0);
 });
 
 test("verify tells malformed input from a rejection", () => {

@@ -1,9 +1,11 @@
 // `bpfkit verify`: what the verifier says to the programs of an object, or to a program as text.
 import {
   assemble,
+  BpfError,
   KERNELS,
   type Program,
   printInsn,
+  programType,
   type Rejected,
   type Verified,
   verify as verifyProgram,
@@ -107,12 +109,16 @@ function chosen(programs: readonly Candidate[], args: Arguments): readonly Candi
   throw new UsageError(`${file} has no program ${wanted}; there are ${programs.map(({ name }) => name).join(", ")}`);
 }
 
+/** @throws {BpfError} `unsupported` where an object has a program of no known type, `argument` where the command line names none */
 function check(program: Candidate, kernel: string, { io, arguments: args }: Call): Checked {
+  const { name, type, section } = program;
+  if (section !== undefined && programType(type) === undefined)
+    throw new BpfError("unsupported", `program ${name} of section "${section}", whose type is not known`);
   const started = io.now();
   const result = verifyProgram(program, {
     kernel,
     logLevel: LEVELS.indexOf(args.choice("log-level", LEVELS, "0")) as 0 | 1 | 2,
-    typed: program.section === undefined || program.funcs !== undefined,
+    typed: section === undefined || program.funcs !== undefined,
     ...(args.has("budget") ? { budget: { insns: args.number("budget", 0, { min: 1 }) } } : {}),
   });
   return { program, result, microseconds: Math.round(1000 * (io.now() - started)) };
