@@ -78,11 +78,16 @@ test("verify takes every program of an object, or the one that is asked for", ()
   expect(verify("dissect.o", "--program", "nope")).toMatchObject({ code: 2, out: "" });
 });
 
-test("verify accepts the firewall by the rules of 7.2", () => {
+test("verify says of the firewall what the kernels say: accepted by 7.2, rejected by 6.12", () => {
   expect(verify("firewall.bpf.o")).toMatchObject({
     code: 0,
     out: "firewall (xdp): accepted by the rules of Linux 7.2\n",
   });
+  const { code, out } = verify("firewall.bpf.o", "--kernel", "6.12");
+  expect(code).toBe(1);
+  expect(out).toContain(
+    "math between pkt pointer and register with unbounded min value is not allowed (error 22)\n  at 57: ",
+  );
 });
 
 test("verify names the source line where an object has lines", () => {
