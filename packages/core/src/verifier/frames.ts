@@ -50,7 +50,8 @@ export function exitFrame(v: Verification): number {
   const callee = state.frame;
   const { callback, callSite } = callee.origin;
   const r = callee.words;
-  const r0 = callback === undefined ? v.read(0) : 0;
+  // A subprogram need not have a result: it is its caller that may not read it then.
+  const r0 = callback === undefined && r[0] !== Type.UNINIT ? v.read(0) : 0;
   if (baseOf(r[r0]!) === Type.STACK) v.refuse(Errno.EINVAL, "cannot return stack pointer to the caller");
   if (callback !== undefined) {
     if (r[r0] !== Type.SCALAR) v.deny("R0 not a scalar value");
