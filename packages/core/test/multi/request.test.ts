@@ -45,9 +45,7 @@ describe("refusals name the function, its place and the reason", () => {
       attach(state, { functions: [10], program, typed: program % 2 === 0 });
     const { message, details, code } = refused(state, { functions: range(1, 11) });
     expect([code, details.index, details.function]).toEqual(["limit", 9, "f10"]);
-    expect(message).toBe(
-      "function 9 of 10, 'f10': 39 links of at most 38, of which a session counts as two (E2BIG)",
-    );
+    expect(message).toBe("function 9 of 10, 'f10': 39 links of at most 38, of which a session counts as two (E2BIG)");
   });
 
   test("A-18 duplicates: the second one is named, unless something is wrong before it", () => {
