@@ -168,6 +168,40 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 });
 
+test("two attach to one subprogram at the same time, in every order of their steps: both are attached, or one is told who was first", () => {
+  for (let seed = 0; seed < SCHEDULES; seed++) {
+    const world = new TracingWorld(x86_64, 1);
+    const { kernel } = world;
+    const main = world.load("main", "syscall", "r1 = 5\nr2 = 6\ncall sub\nexit\nsub: r0 = r1\nexit");
+    const target = (model?: string) => ({ program: main, subprog: "sub", ...(model === undefined ? {} : { model }) });
+    const [one, two, other] = [1, 2, 3].map((id) => world.tracer("fentry", id));
+    const { operations, stuck } = kernel.schedule({
+      operations: {
+        one: kernel.attaching(one!, target(MODEL)),
+        two: kernel.attaching(two!, target(MODEL)),
+        other: kernel.attaching(other!, target("u64 (u64)")),
+      },
+      choose: { seed },
+    });
+    expect(main.run().returnValue).toBe(5);
+    const met = world.take().map((line) => line.split(":")[0]);
+    const done = Object.entries(operations).flatMap(([name, { kind }]) => (kind === "done" ? [name] : []));
+    // Whoever is first says what the arguments are.
+    const expected = done.includes("other")
+      ? [["other"], ["3"]]
+      : [
+          ["one", "two"],
+          ["1", "2"],
+        ];
+    expect({ seed, stuck, done, met: met.sort() }).toEqual({
+      seed,
+      stuck: undefined,
+      done: expected[0],
+      met: expected[1],
+    });
+  }
+});
+
 /** A map that counts, and a table of programs. */
 const COUNTS: MapSpec = { name: "counts", type: MAP_TYPES.array, keySize: 4, valueSize: 16, maxEntries: 1, flags: 0 };
 const TABLE: MapSpec = { name: "table", type: MAP_TYPES.prog_array, keySize: 4, valueSize: 4, maxEntries: 2, flags: 0 };

@@ -1,5 +1,14 @@
 // What programs can be attached to: a function of the host, or a subprogram of a loaded program, with its entry site and what is attached.
-import { type ArgPlaces, BpfError, type FuncModel, invariant, parseFuncModel, type TextEngine } from "@bpfkit/core";
+import {
+  type ArgPlaces,
+  BpfError,
+  type FuncModel,
+  formatFuncModel,
+  invariant,
+  parseFuncModel,
+  samePlaces,
+  type TextEngine,
+} from "@bpfkit/core";
 import { Mutex, type Operation, surely } from "../operation.ts";
 import type { LoadedProgram } from "../program.ts";
 import { type Resident, residentOf } from "../resident.ts";
@@ -13,7 +22,7 @@ export interface SubprogTarget {
   readonly program: LoadedProgram;
   /** By name or index; the program itself unless told. */
   readonly subprog?: string | number;
-  /** What is known of its arguments; five words unless told, as in the kernel for programs without BTF of their arguments. */
+  /** What is known of its arguments; unless told, what others have said who are attached, or five words, as in the kernel for programs without BTF of their arguments. */
   readonly model?: string | FuncModel;
 }
 
@@ -23,11 +32,17 @@ export type AttachTarget = TracedFunction | SubprogTarget;
 /** All that a BPF program can have. */
 const FIVE_WORDS = "u64 (u64, u64, u64, u64, u64)";
 
+/** What the arguments of a function are, and where they lie. */
+export interface Shape {
+  readonly model: FuncModel;
+  readonly places: ArgPlaces;
+}
+
 /** A function as trampolines see it. There is one for each function or subprogram. */
 export class Target {
   readonly name: string;
-  readonly model: FuncModel;
-  readonly places: ArgPlaces;
+  /** Of a subprogram: what those say who have attached to it. */
+  #shape: Shape;
   readonly address: bigint;
   readonly site: LiveSite;
   /** Undefined for a program's. */
@@ -44,15 +59,13 @@ export class Target {
 
   constructor(
     name: string,
-    model: FuncModel,
-    places: ArgPlaces,
+    shape: Shape,
     address: bigint,
     site: LiveSite,
     part: TracedFunction | { readonly program: Resident; readonly subprog: number },
   ) {
     this.name = name;
-    this.model = model;
-    this.places = places;
+    this.#shape = shape;
     this.address = address;
     this.site = site;
     const isFunction = part instanceof TracedFunction;
@@ -60,6 +73,26 @@ export class Target {
     this.program = isFunction ? undefined : part.program;
     this.subprog = isFunction ? 0 : part.subprog;
     this.mutex = new Mutex(`the trampoline of ${name}`);
+  }
+
+  get model(): FuncModel {
+    return this.#shape.model;
+  }
+
+  get places(): ArgPlaces {
+    return this.#shape.places;
+  }
+
+  /** Takes a shape over from the first who attaches to it; for the holder of its mutex. @throws {BpfError} `argument` (EINVAL) where others rely on another one */
+  take(shape: Shape & { readonly isTold: boolean }): void {
+    if (this.links.length > 0 && !shape.isTold) return;
+    if (this.links.length > 0 && !samePlaces(shape.places, this.places)) {
+      const what = `${formatFuncModel(shape.model)} for ${this.name} (EINVAL)`;
+      throw new BpfError("argument", what, {
+        expected: `${formatFuncModel(this.model)}, as others are attached to it`,
+      });
+    }
+    this.#shape = shape;
   }
 
   /** Where it goes on behind its entry site. */
@@ -109,19 +142,36 @@ export class Targets {
         expected: subprogs.map(({ name }) => name).join(", "),
       });
     }
-    return this.ofSubprog(resident, index, what.model);
+    return this.ofSubprog(resident, index);
   }
 
-  /** @throws {BpfError} `argument` for a model other than it has, or of more than five words */
-  ofSubprog(resident: Resident, index: number, given?: string | FuncModel): Target {
+  /** What somebody who attaches says of a subprogram; undefined where that is for the function to say. @throws {BpfError} `argument` for more than five words */
+  shapeOf(what: AttachTarget): (Shape & { readonly isTold: boolean }) | undefined {
+    if (what instanceof TracedFunction) return undefined;
+    return { ...this.#shapeOf(what.model ?? FIVE_WORDS), isTold: what.model !== undefined };
+  }
+
+  #shapeOf(given: string | FuncModel): Shape {
+    const model = typeof given === "string" ? parseFuncModel(given) : given;
+    const places = this.#text.classifyArgs(model);
+    if (places.slots.length > 5) {
+      throw new BpfError("argument", `${places.slots.length} words of arguments of a subprogram (EINVAL)`, {
+        expected: "at most 5",
+      });
+    }
+    return { model, places };
+  }
+
+  /** The one target that a subprogram is. */
+  ofSubprog(resident: Resident, index: number): Target {
     let targets = this.#bySubprog.get(resident);
     if (targets === undefined) {
       targets = new Map();
       this.#bySubprog.set(resident, targets);
     }
     let target = targets.get(index);
-    if (target === undefined || (given !== undefined && target.links.length === 0 && target.extension === undefined)) {
-      target = this.#subprog(resident, index, given ?? FIVE_WORDS);
+    if (target === undefined) {
+      target = this.#subprog(resident, index);
       targets.set(index, target);
     }
     return target;
@@ -134,28 +184,21 @@ export class Targets {
     const entry = code.image.patchSites.find(({ kind }) => kind === "entry");
     invariant(entry !== undefined, `an entry site of ${name}`);
     const site = this.#sites.at(code.address + BigInt(entry.offset))!;
-    const target = new Target(name, model, places, code.address, site, traced);
+    const target = new Target(name, { model, places }, code.address, site, traced);
     this.#byFunction.set(traced, target);
     return target;
   }
 
-  #subprog(resident: Resident, index: number, given: string | FuncModel): Target {
+  #subprog(resident: Resident, index: number): Target {
     const { image, imageAddress } = resident.executable;
     invariant(image !== undefined && imageAddress !== undefined, "machine code");
     const entry = image.patchSites.find(({ kind, subprog }) => kind === "entry" && subprog === index);
     invariant(entry !== undefined, `an entry site of subprogram ${index}`);
-    const model = typeof given === "string" ? parseFuncModel(given) : given;
-    const places = this.#text.classifyArgs(model);
-    if (places.slots.length > 5) {
-      throw new BpfError("argument", `${places.slots.length} words of arguments of a subprogram (EINVAL)`, {
-        expected: "at most 5",
-      });
-    }
     const { name } = resident.verified.structure.subprogs[index]!;
     const site = this.#sites.at(imageAddress + BigInt(entry.offset))!;
     const owner = index === 0 ? `'${resident.name}'` : `${name} of '${resident.name}'`;
     const address = imageAddress + BigInt(image.subprogs[index]!.start);
-    return new Target(owner, model, places, address, site, { program: resident, subprog: index });
+    return new Target(owner, this.#shapeOf(FIVE_WORDS), address, site, { program: resident, subprog: index });
   }
 }
 

@@ -100,7 +100,8 @@ export class Tracer {
     const kind = kindOf(program, options.kind);
     const target = this.targets.of(to, ({ memory }) => memory === this.#site.memory);
     const link: AttachedLink = { program, kind, cookie: BigInt.asUintN(64, options.cookie ?? 0n) };
-    if (target.function !== undefined) return yield* this.#attachingToFunction(target, link);
+    const shape = this.targets.shapeOf(to);
+    if (shape === undefined) return yield* this.#attachingToFunction(target, link);
     program.hold();
     target.program?.hold();
     try {
@@ -110,6 +111,7 @@ export class Tracer {
           link,
           target.links.map((other) => other.program),
         );
+        target.take(shape);
         return this.#update(target, [...target.links, link]);
       });
     } catch (error) {
