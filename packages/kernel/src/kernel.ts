@@ -285,8 +285,8 @@ export class Kernel {
    * `run`, from another body, or from programs, which find it as a kfunc of its name where all its arguments are in registers that BPF has.
    *
    * @param shape - what `parseFuncModel` reads, or what it gives: `"int (u64, struct{u64,u32})"`
-   * @throws {BpfError} `unsupported` on an engine without machine code, and for more than 12 words of arguments (ENOTSUPP); `argument` for a shape that
-   * does not parse; `limit` when guest memory is full
+   * @throws {BpfError} `unsupported` on an engine without machine code, and for more than 12 words of arguments (ENOTSUPP); `syntax` for a shape that
+   * cannot be read; `limit` when guest memory is full
    *
    * @example
    * ```ts

@@ -135,15 +135,6 @@ export class TrampolineImage implements Calling {
     return { kind: this.plan.entered, target: this.address };
   }
 
-  /** Calls of the original that are in it. */
-  get inside(): number {
-    return this.#inside;
-  }
-
-  get isFreed(): boolean {
-    return this.#isFreed;
-  }
-
   /** Has calls that are in it skip the programs of some links from now on. */
   *silence(isGone: (link: ImageLink) => boolean): Operation<void> {
     yield* this.#site.sites.pokeAll(this.silencing(isGone));
