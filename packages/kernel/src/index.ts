@@ -36,7 +36,7 @@ export type { AttachTarget, SubprogTarget } from "./tracing/target.ts";
 export type { AttachOptions, MultiAttachOptions } from "./tracing/tracer.ts";
 
 // multi/link.ts
-export type { MultiTracingLink } from "./multi/link.ts";
+export type { MultiLinkFunction, MultiTracingLink } from "./multi/link.ts";
 
 // operation.ts
 export { type ArmedTrap, drain, type Mutex, type Operation, type Step } from "./operation.ts";

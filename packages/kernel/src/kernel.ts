@@ -276,7 +276,8 @@ export class Kernel {
   /** {@link extend} step by step, for whoever runs something in between. */
   *extending(extension: LoadedProgram, subprog: string | number = 0): Operation<ExtensionLink> {
     const resident = this.#residentOf(extension, "extension");
-    const text = this.#text && { targets: this.#tracer!.targets, sites: this.#text };
+    const { targets, trampolines } = this.#tracer ?? {};
+    const text = this.#text && { targets: targets!, sites: this.#text, trampolines: trampolines! };
     return yield* extending({ text, blocks: (step) => this.#rcu.blocks(step) }, resident, subprog);
   }
 
@@ -337,7 +338,7 @@ export class Kernel {
    * Has a program of type `tracing` run with every call of many functions, whatever their arguments are. Functions whose arguments lie in equal places and
    * that run the same programs share one trampoline. Together with programs that were attached otherwise, the one attached last runs first.
    *
-   * @param functions - each once; or a pattern of names with `*` and `?`
+   * @param functions - functions, and programs or their subprograms as in {@link attach}, each once; or a pattern of functions' names with `*` and `?`
    * @throws {BpfError} naming the function, its place in the list and the reason, as {@link attach}; `argument` (EINVAL) for no function, one that is listed
    * twice or is not of this kernel, `fmod_ret`, cookies for a pattern, and another number of cookies than functions; `limit` (E2BIG) for more than
    * 1,048,576 functions
@@ -350,7 +351,7 @@ export class Kernel {
    */
   attachMulti(
     program: LoadedProgram,
-    functions: readonly TracedFunction[] | string,
+    functions: readonly AttachTarget[] | string,
     options: MultiAttachOptions = {},
   ): MultiTracingLink {
     return drain(this.attachingMulti(program, functions, options), (step) => this.#rcu.blocks(step));
@@ -359,7 +360,7 @@ export class Kernel {
   /** {@link attachMulti} step by step, for whoever runs something in between. Where a step fails, everything is as before. */
   *attachingMulti(
     program: LoadedProgram,
-    functions: readonly TracedFunction[] | string,
+    functions: readonly AttachTarget[] | string,
     options: MultiAttachOptions = {},
   ): Operation<MultiTracingLink> {
     const resident = this.#residentOf(program, "program");
@@ -505,6 +506,7 @@ export class Kernel {
   /** Nobody holds the program: no change of a prog array touches its code from here on, and when the last run ends its memory goes. */
   #retire(resident: Resident): void {
     const { pokes, executable, target } = resident;
+    this.#tracer?.targets.forget(resident);
     for (const map of pokes?.maps ?? []) map.untrack(pokes!);
     const free = (): void => {
       const { image, imageAddress } = executable;

@@ -1,15 +1,23 @@
 // Programs that replace subprograms of other programs, and why those may be in no prog array: the count of tail calls would begin anew.
 import { BpfError } from "@bpfkit/core";
 import type { ProgArrayMap } from "./maps/prog-array.ts";
-import { drain, type Operation, type Step } from "./operation.ts";
+import type { FunctionTrampolines } from "./multi/trampolines.ts";
+import { drain, locked, type Operation, type Step } from "./operation.ts";
 import type { Resident } from "./resident.ts";
 import type { TextSites } from "./text/sites.ts";
-import { locked, type Target, type Targets } from "./tracing/target.ts";
+import type { Target, Targets } from "./tracing/target.ts";
+
+/** What leads entries elsewhere. */
+interface ExtensionText {
+  readonly targets: Targets;
+  readonly sites: TextSites;
+  readonly trampolines: FunctionTrampolines;
+}
 
 /** What links need of their kernel. */
 export interface ExtensionSite {
   /** Undefined where the engine has no machine code: links are kept, and nothing is led anywhere. */
-  readonly text: { readonly targets: Targets; readonly sites: TextSites } | undefined;
+  readonly text: ExtensionText | undefined;
   blocks(step: Step): BpfError | undefined;
 }
 
@@ -58,7 +66,7 @@ export class ExtensionLink {
     const { text } = this.#site;
     if (text !== undefined) {
       const target = text.targets.ofSubprog(this.#target, this.#index);
-      yield* locked(target, () => this.#leadBack(text.sites, target));
+      yield* locked(text.trampolines, () => this.#leadBack(text.sites, target));
     }
     this.forget();
   }
@@ -112,7 +120,7 @@ export function* extending(
   if (text === undefined) return link;
   try {
     const entry = text.targets.ofSubprog(target, index);
-    yield* locked(entry, () => lead(text.sites, entry, extension));
+    yield* locked(text.trampolines, () => lead(text, entry, extension));
   } catch (error) {
     link.forget();
     throw error;
@@ -120,12 +128,12 @@ export function* extending(
   return link;
 }
 
-function* lead(sites: TextSites, target: Target, extension: Resident): Operation<void> {
-  const [traced] = target.links;
+function* lead({ sites, trampolines }: ExtensionText, target: Target, extension: Resident): Operation<void> {
+  const [traced] = trampolines.linksOf(target.id);
   if (traced !== undefined) {
     throw new BpfError(
       "argument",
-      `'${extension.name}' for ${target.name} (EBUSY): ${traced.kind} '${traced.program.name}' is attached to it`,
+      `'${extension.name}' for ${target.name} (EBUSY): ${traced.link.kind} '${traced.program.name}' is attached to it`,
       { hint: "detach the other link first" },
     );
   }

@@ -87,6 +87,28 @@ export function* surely<T>(operation: Operation<T>): Operation<T> {
   return result.value;
 }
 
+/** What a mutex of its own holds together. */
+interface Lockable {
+  readonly mutex: Mutex;
+}
+
+/** Under the mutex of something. */
+export function* locked<T>(what: Lockable, operation: () => Operation<T>): Operation<T> {
+  const { mutex } = what;
+  yield { kind: "lock", mutex };
+  mutex.take();
+  try {
+    return yield* operation();
+  } finally {
+    yield* surely(unlock(mutex));
+  }
+}
+
+function* unlock(mutex: Mutex): Operation<void> {
+  yield { kind: "unlock", mutex };
+  mutex.give();
+}
+
 /** One step as an operation, for {@link surely}. */
 export function* one(step: Step): Operation<void> {
   yield step;

@@ -255,7 +255,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
     using link = world.kernel.attachMulti(world.cookieProgram("fentry", 1), functions);
     functions[2]!.run([5n, 6n]);
     expect(world.events[0]).toEqual(["p1 5", "f2 5,6"]);
-    expect([...link.functions()].map(({ function: { name }, cookie }) => [name, cookie])).toEqual(
+    expect([...link.functions()].map(({ name, cookie }) => [name, cookie])).toEqual(
       functions.map(({ name }) => [name, 0n]),
     );
   });

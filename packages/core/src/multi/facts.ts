@@ -6,6 +6,8 @@ export const FunctionFlag = {
   TRACEABLE: 1,
   /** Programs that may sleep can be attached to it. */
   MAY_SLEEP: 2,
+  /** No pattern means it. */
+  UNNAMED: 4,
 } as const;
 
 /** Functions by dense ids, from 0. The columns may be longer than `count`, and may be replaced by longer ones as functions come. */

@@ -192,8 +192,8 @@ function matches(facts: FunctionFacts, pattern: string, sleepable: boolean): num
   const needed = FunctionFlag.TRACEABLE | (sleepable ? FunctionFlag.MAY_SLEEP : 0);
   const ids: number[] = [];
   for (let id = 0; id < facts.count; id++) {
-    if ((facts.flags[id]! & needed) === needed && facts.models[id]! >= 0 && matchesPattern(facts.name(id), pattern))
-      ids.push(id);
+    const flags = facts.flags[id]! & (needed | FunctionFlag.UNNAMED);
+    if (flags === needed && facts.models[id]! >= 0 && matchesPattern(facts.name(id), pattern)) ids.push(id);
   }
   return ids;
 }

@@ -1,22 +1,40 @@
-// The functions of a kernel in the columns that multi-attach plans with, by ids in the order in which they were defined.
-import { type FuncModel, type FunctionFacts, FunctionFlag, ModelKeys, placesKey } from "@bpfkit/core";
+// The functions of a kernel, and subprograms that somebody has asked for, in the columns that multi-attach plans with.
+import {
+  BpfError,
+  type FuncModel,
+  type FunctionFacts,
+  FunctionFlag,
+  formatFuncModel,
+  ModelKeys,
+  placesKey,
+} from "@bpfkit/core";
 import type { LiveSite } from "../text/sites.ts";
 import type { TracedFunction } from "../tracing/function.ts";
-import type { Target } from "../tracing/target.ts";
+import type { Target, ToldShape } from "../tracing/target.ts";
 
-/** All functions that can be traced. */
+/** What trampolines have to know of functions that can share them. */
+export interface SharedShape {
+  readonly model: FuncModel;
+  readonly tailCalls: boolean;
+}
+
+/** All functions that can be traced, in the order in which they were defined. A subprogram takes the place of one whose program has gone. */
 export class FunctionTable implements FunctionFacts {
   models: Int32Array = new Int32Array(64);
   flags: Uint8Array = new Uint8Array(64);
   readonly #targets: Target[] = [];
-  readonly #functions: TracedFunction[] = [];
+  readonly #functions: (TracedFunction | undefined)[] = [];
+  /** Rows of subprograms that have gone. */
+  readonly #free: number[] = [];
+  /** Rows of subprograms. */
+  #subprogs = 0;
   readonly #sites: LiveSite[] = [];
   /** Functions whose entries have another user. */
   readonly #shared = new Set<number>();
   #addresses: Float64Array = new Float64Array(64);
   readonly #keys = new ModelKeys();
-  /** One function's model for each number. */
-  readonly #models: FuncModel[] = [];
+  /** What one function is for each number of a model. */
+  readonly #shapes: SharedShape[] = [];
 
   get count(): number {
     return this.#targets.length;
@@ -53,31 +71,86 @@ export class FunctionTable implements FunctionFacts {
     return id === undefined ? undefined : this.target(id);
   }
 
-  /** A model of those that share a number. */
-  modelOf(model: number): FuncModel {
-    return this.#models[model]!;
+  /** What the functions are that share a number of a model. */
+  shapeOf(model: number): SharedShape {
+    return this.#shapes[model]!;
+  }
+
+  busy(id: number): string | undefined {
+    const { extension } = this.#targets[id]!;
+    return extension === undefined ? undefined : `'${extension}' replaces it`;
+  }
+
+  /** Keeps programs whose subprograms are among some functions. O(1) where no subprogram is in the table */
+  hold(ids: ArrayLike<number>): void {
+    for (const id of this.#subprogsIn(ids)) this.#targets[id]!.program!.hold();
+  }
+
+  drop(ids: ArrayLike<number>): void {
+    for (const id of this.#subprogsIn(ids)) this.#targets[id]!.program!.drop();
   }
 
   add(target: Target): void {
-    const id = this.#targets.push(target) - 1;
-    this.#functions.push(target.function!);
-    this.#sites.push(target.site);
-    target.function!.id = id;
-    if (id >= this.models.length) {
-      const [models, flags, addresses] = [new Int32Array(2 * id), new Uint8Array(2 * id), new Float64Array(2 * id)];
-      addresses.set(this.#addresses);
-      this.#addresses = addresses;
-      models.set(this.models);
-      flags.set(this.flags);
-      this.models = models;
-      this.flags = flags;
+    const id = this.#free.pop() ?? this.#targets.length;
+    const { function: traced, program, site } = target;
+    this.#targets[id] = target;
+    this.#functions[id] = traced;
+    this.#sites[id] = site;
+    target.id = id;
+    if (id >= this.models.length) this.#grow();
+    this.#addresses[id] = Number(site.address);
+    if (traced === undefined) {
+      this.#subprogs++;
+      // As in Linux, what traces is not traced, and the functions of a pattern are the kernel's.
+      this.flags[id] = FunctionFlag.UNNAMED | (program!.type === "tracing" ? 0 : FunctionFlag.TRACEABLE);
+    } else {
+      const { sleeps, shares } = traced.options;
+      traced.id = id;
+      if (shares !== undefined) this.#shared.add(id);
+      this.flags[id] = FunctionFlag.TRACEABLE | (sleeps === true ? FunctionFlag.MAY_SLEEP : 0);
     }
-    if (target.function!.options.shares !== undefined) this.#shared.add(id);
-    this.#addresses[id] = Number(target.site.address);
-    const model = this.#keys.of(placesKey(target.places));
-    this.#models[model] ??= target.model;
-    this.models[id] = model;
-    const sleeps = target.function!.options.sleeps === true;
-    this.flags[id] = FunctionFlag.TRACEABLE | (sleeps ? FunctionFlag.MAY_SLEEP : 0);
+    this.models[id] = this.#modelOf(target);
+  }
+
+  /** Takes a subprogram out that nothing is attached to. */
+  remove({ id }: Target): void {
+    this.flags[id] = FunctionFlag.UNNAMED;
+    this.#subprogs--;
+    this.#free.push(id);
+  }
+
+  /** A subprogram is what the first says who attaches to it. @throws {BpfError} `argument` (EINVAL) where others rely on another shape */
+  take(target: Target, shape: ToldShape, isAttached: boolean): void {
+    if (isAttached && !shape.isTold) return;
+    if (isAttached && placesKey(shape.places) !== placesKey(target.places)) {
+      throw new BpfError("argument", `${formatFuncModel(shape.model)} for ${target.name} (EINVAL)`, {
+        expected: `${formatFuncModel(target.model)}, as others are attached to it`,
+      });
+    }
+    target.shape = shape;
+    this.models[target.id] = this.#modelOf(target);
+  }
+
+  #modelOf(target: Target): number {
+    const { model, tailCalls } = target;
+    const number = this.#keys.of(`${placesKey(target.places)}${tailCalls ? " with tail calls" : ""}`);
+    this.#shapes[number] ??= { model, tailCalls };
+    return number;
+  }
+
+  *#subprogsIn(ids: ArrayLike<number>): Generator<number> {
+    if (this.#subprogs === 0) return;
+    for (let i = 0; i < ids.length; i++) if (this.#targets[ids[i]!]?.program !== undefined) yield ids[i]!;
+  }
+
+  #grow(): void {
+    const length = 2 * this.models.length;
+    const [models, flags, addresses] = [new Int32Array(length), new Uint8Array(length), new Float64Array(length)];
+    models.set(this.models);
+    flags.set(this.flags);
+    addresses.set(this.#addresses);
+    this.models = models;
+    this.flags = flags;
+    this.#addresses = addresses;
   }
 }

@@ -2,12 +2,22 @@
 import type { BpfError, LinkKind, MultiLink } from "@bpfkit/core";
 import { drain, type Operation, type Step } from "../operation.ts";
 import type { TracedFunction } from "../tracing/function.ts";
+import type { Target } from "../tracing/target.ts";
+
+/** One of the functions of a {@link MultiTracingLink}. */
+export interface MultiLinkFunction {
+  readonly name: string;
+  /** Undefined for a subprogram. */
+  readonly function: TracedFunction | undefined;
+  /** What the program gets there as its cookie. */
+  readonly cookie: bigint;
+}
 
 /** What a link needs of who made it. */
 export interface MultiLinkSite {
   detaching(link: number): Operation<void>;
   blocks(step: Step): BpfError | undefined;
-  function(id: number): TracedFunction;
+  target(id: number): Target;
   /** How many trampolines run its program. */
   images(link: number): number;
 }
@@ -43,11 +53,13 @@ export class MultiTracingLink {
     return this.#attached ? this.#site.images(this.#link.id) : 0;
   }
 
-  /** Its functions with the cookie that the program gets there, in the order in which they were defined. */
-  *functions(): Generator<{ readonly function: TracedFunction; readonly cookie: bigint }> {
+  /** Its functions while it is attached, those of the host in the order in which they were defined. */
+  *functions(): Generator<MultiLinkFunction> {
+    if (!this.#attached) return;
     const { functions, cookies } = this.#link;
     for (const [i, id] of functions.entries()) {
-      yield { function: this.#site.function(id), cookie: typeof cookies === "bigint" ? cookies : cookies[i]! };
+      const { name, function: traced } = this.#site.target(id);
+      yield { name, function: traced, cookie: typeof cookies === "bigint" ? cookies : cookies[i]! };
     }
   }
 

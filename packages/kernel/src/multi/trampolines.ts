@@ -14,12 +14,12 @@ import {
   type TextEngine,
   type TrampolineSpec,
 } from "@bpfkit/core";
-import { Mutex, type Operation, surely } from "../operation.ts";
+import { locked, Mutex, type Operation, surely } from "../operation.ts";
 import type { Resident } from "../resident.ts";
 import type { SiteChange, TextSites } from "../text/sites.ts";
 import { asksForIp } from "../tracing/func-ip.ts";
 import { type ImageLink, type ImageSite, TrampolineImage } from "../tracing/image.ts";
-import { locked, type Target } from "../tracing/target.ts";
+import type { Target } from "../tracing/target.ts";
 import type { CookieTable, CookieTables } from "./cookies.ts";
 import { FunctionTable } from "./functions.ts";
 
@@ -80,16 +80,37 @@ export class FunctionTrampolines {
     return count;
   }
 
-  /** The programs around a function, in the order in which they were attached. */
-  programsOf(functionId: number): readonly Resident[] {
+  /** The links of a function, in the order in which they were attached. */
+  linksOf(functionId: number): readonly Pick<LiveLink, "link" | "program">[] {
     const inClass = this.state.classOf(functionId);
     if (inClass === NO_CLASS) return [];
-    return Array.from(this.state.class(inClass).links, (id) => this.#links.get(id)!.program);
+    return Array.from(this.state.class(inClass).links, (id) => this.#links.get(id)!);
   }
 
-  /** Attaches a program; gives its link. @throws {BpfError} as `planAttach`; `limit` for a trampoline of more than a page, and where memory is full */
-  *attaching(program: Resident, request: Omit<MultiRequest, "program">): Operation<MultiLink> {
-    return yield* locked(this, () => this.#attach(program, request));
+  /**
+   * Attaches a program; gives its link. Programs whose subprograms it is attached to stay as long as it does.
+   *
+   * @param settle - what is to be settled first, while nobody else changes anything
+   * @throws {BpfError} as `planAttach`; `limit` for a trampoline of more than a page, and where memory is full
+   */
+  *attaching(
+    program: Resident,
+    request: Omit<MultiRequest, "program">,
+    settle: () => void = () => {},
+  ): Operation<MultiLink> {
+    const { functions = [] } = request;
+    program.hold();
+    this.functions.hold(functions);
+    try {
+      return yield* locked(this, () => {
+        settle();
+        return this.#attach(program, request);
+      });
+    } catch (error) {
+      this.functions.drop(functions);
+      program.drop();
+      throw error;
+    }
   }
 
   /** Detaches a link; nothing where it has gone. */
@@ -100,7 +121,6 @@ export class FunctionTrampolines {
   *#attach(program: Resident, request: Omit<MultiRequest, "program">): Operation<MultiLink> {
     const plan = planAttach(this.state, { ...request, program: program.id });
     const { link } = plan;
-    program.hold();
     let table: CookieTable | undefined;
     try {
       if (typeof link.cookies !== "bigint" && !link.typed) {
@@ -112,7 +132,6 @@ export class FunctionTrampolines {
     } catch (error) {
       this.#links.delete(link.id);
       table?.drop();
-      program.drop();
       throw error;
     }
     return link;
@@ -124,6 +143,7 @@ export class FunctionTrampolines {
     yield* this.#carryOut(planDetach(this.state, id), gone.program);
     this.#links.delete(id);
     gone.table?.drop();
+    this.functions.drop(gone.link.functions);
     gone.program.drop();
   }
 
@@ -216,8 +236,10 @@ export class FunctionTrampolines {
     const { single, model, links: ids } = after!;
     const target = single === NO_CLASS ? undefined : this.functions.target(single);
     const links = Array.from(ids, (id) => this.#imageLink(id, single));
+    const shape = target ?? this.functions.shapeOf(model);
     const spec: TrampolineSpec = {
-      model: target?.model ?? this.functions.modelOf(model),
+      model: shape.model,
+      tailCalls: shape.tailCalls,
       links: links.map(({ kind, cookie, cookies }) => ({ kind, cookie, findsCookie: cookies !== undefined })),
       original,
       funcIp: links.some(({ program }) => asksForIp(program.verified)),

@@ -3,7 +3,7 @@ import type { BpfError, LinkKind } from "@bpfkit/core";
 import { drain, type Operation, type Step } from "../operation.ts";
 import type { Resident } from "../resident.ts";
 
-/** A program among those of a target. */
+/** A program at a function. */
 export interface AttachedLink {
   readonly program: Resident;
   readonly kind: LinkKind;
@@ -12,7 +12,7 @@ export interface AttachedLink {
 
 /** What a link needs of who made it. */
 export interface LinkSite {
-  detaching(link: AttachedLink): Operation<void>;
+  detaching(): Operation<void>;
   blocks(step: Step): BpfError | undefined;
 }
 
@@ -24,13 +24,11 @@ export class TracingLink {
   readonly kind: LinkKind;
   readonly cookie: bigint;
   readonly #site: LinkSite;
-  readonly #link: AttachedLink;
   #attached = true;
 
   /** For {@link Kernel}. */
   constructor(site: LinkSite, link: AttachedLink, target: string) {
     this.#site = site;
-    this.#link = link;
     this.program = link.program.name;
     this.target = target;
     this.kind = link.kind;
@@ -55,7 +53,7 @@ export class TracingLink {
   /** {@link detach} step by step. Where a step fails, everything is as before. */
   *detaching(): Operation<void> {
     if (!this.#attached) return;
-    yield* this.#site.detaching(this.#link);
+    yield* this.#site.detaching();
     this.#attached = false;
   }
 

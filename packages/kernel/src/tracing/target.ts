@@ -1,21 +1,10 @@
 // What programs can be attached to: a function of the host, or a subprogram of a loaded program, with its entry site and what is attached.
-import {
-  type ArgPlaces,
-  BpfError,
-  type FuncModel,
-  formatFuncModel,
-  invariant,
-  parseFuncModel,
-  samePlaces,
-  type TextEngine,
-} from "@bpfkit/core";
-import { Mutex, type Operation, surely } from "../operation.ts";
+import { type ArgPlaces, BpfError, type FuncModel, invariant, parseFuncModel, type TextEngine } from "@bpfkit/core";
+import type { FunctionTable } from "../multi/functions.ts";
 import type { LoadedProgram } from "../program.ts";
 import { type Resident, residentOf } from "../resident.ts";
 import type { LiveSite, TextSites } from "../text/sites.ts";
 import { TracedFunction } from "./function.ts";
-import type { TrampolineImage } from "./image.ts";
-import type { AttachedLink } from "./link.ts";
 
 /** A subprogram of a loaded program. */
 export interface SubprogTarget {
@@ -38,11 +27,16 @@ export interface Shape {
   readonly places: ArgPlaces;
 }
 
+/** A shape, and whether somebody has told it or it is what is assumed. */
+export interface ToldShape extends Shape {
+  readonly isTold: boolean;
+}
+
 /** A function as trampolines see it. There is one for each function or subprogram. */
 export class Target {
   readonly name: string;
-  /** Of a subprogram: what those say who have attached to it. */
-  #shape: Shape;
+  /** Of a subprogram: what those say who have attached to it. Changed by `FunctionTable.take` only. */
+  shape: Shape;
   readonly address: bigint;
   readonly site: LiveSite;
   /** Undefined for a program's. */
@@ -50,10 +44,8 @@ export class Target {
   /** The program that it is a part of, and of which part. */
   readonly program: Resident | undefined;
   readonly subprog: number;
-  readonly mutex: Mutex;
-  /** In the order in which they were attached. */
-  links: readonly AttachedLink[] = [];
-  image: TrampolineImage | undefined;
+  /** Its number in the table of functions. */
+  id = -1;
   /** Name of the program that stands in for it. */
   extension: string | undefined;
 
@@ -65,34 +57,21 @@ export class Target {
     part: TracedFunction | { readonly program: Resident; readonly subprog: number },
   ) {
     this.name = name;
-    this.#shape = shape;
+    this.shape = shape;
     this.address = address;
     this.site = site;
     const isFunction = part instanceof TracedFunction;
     this.function = isFunction ? part : undefined;
     this.program = isFunction ? undefined : part.program;
     this.subprog = isFunction ? 0 : part.subprog;
-    this.mutex = new Mutex(`the trampoline of ${name}`);
   }
 
   get model(): FuncModel {
-    return this.#shape.model;
+    return this.shape.model;
   }
 
   get places(): ArgPlaces {
-    return this.#shape.places;
-  }
-
-  /** Takes a shape over from the first who attaches to it; for the holder of its mutex. @throws {BpfError} `argument` (EINVAL) where others rely on another one */
-  take(shape: Shape & { readonly isTold: boolean }): void {
-    if (this.links.length > 0 && !shape.isTold) return;
-    if (this.links.length > 0 && !samePlaces(shape.places, this.places)) {
-      const what = `${formatFuncModel(shape.model)} for ${this.name} (EINVAL)`;
-      throw new BpfError("argument", what, {
-        expected: `${formatFuncModel(this.model)}, as others are attached to it`,
-      });
-    }
-    this.#shape = shape;
+    return this.shape.places;
   }
 
   /** Where it goes on behind its entry site. */
@@ -110,23 +89,24 @@ export class Target {
 export class Targets {
   readonly #text: TextEngine;
   readonly #sites: TextSites;
-  readonly #byFunction = new Map<TracedFunction, Target>();
-  readonly #bySubprog = new WeakMap<Resident, Map<number, Target>>();
+  readonly #functions: FunctionTable;
+  readonly #bySubprog = new Map<Resident, Map<number, Target>>();
 
-  constructor(text: TextEngine, sites: TextSites) {
+  constructor(text: TextEngine, sites: TextSites, functions: FunctionTable) {
     this.#text = text;
     this.#sites = sites;
+    this.#functions = functions;
   }
 
   /**
    * @param isOurs - whether a program's handle is one of the kernel's, and live
-   * @throws {BpfError} `argument` for a program or subprogram that is not there, a function of another kernel, and a model that does not fit
+   * @throws {BpfError} `argument` for a program or subprogram that is not there, and a function of another kernel
    */
   of(what: AttachTarget, isOurs: (resident: Resident) => boolean): Target {
     if (what instanceof TracedFunction) {
-      const found = this.#byFunction.get(what);
-      if (found === undefined) throw new BpfError("argument", `function ${what.name} of another kernel (EINVAL)`);
-      return found;
+      const id = this.#functions.idOf(what);
+      if (id < 0) throw new BpfError("argument", `function ${what.name} of another kernel (EINVAL)`);
+      return this.#functions.target(id);
     }
     const resident = residentOf(what.program);
     if (resident === undefined || what.program.isReleased || !isOurs(resident)) {
@@ -146,7 +126,7 @@ export class Targets {
   }
 
   /** What somebody who attaches says of a subprogram; undefined where that is for the function to say. @throws {BpfError} `argument` for more than five words */
-  shapeOf(what: AttachTarget): (Shape & { readonly isTold: boolean }) | undefined {
+  shapeOf(what: AttachTarget): ToldShape | undefined {
     if (what instanceof TracedFunction) return undefined;
     return { ...this.#shapeOf(what.model ?? FIVE_WORDS), isTold: what.model !== undefined };
   }
@@ -173,20 +153,25 @@ export class Targets {
     if (target === undefined) {
       target = this.#subprog(resident, index);
       targets.set(index, target);
+      this.#functions.add(target);
     }
     return target;
   }
 
+  /** A program goes: nothing is attached to it any more. */
+  forget(resident: Resident): void {
+    for (const target of this.#bySubprog.get(resident)?.values() ?? []) this.#functions.remove(target);
+    this.#bySubprog.delete(resident);
+  }
+
   /** Takes in a function of the host. */
-  add(traced: TracedFunction): Target {
+  add(traced: TracedFunction): void {
     const { name, model, places, code } = traced;
     this.#sites.add(name, code.image, code.address);
     const entry = code.image.patchSites.find(({ kind }) => kind === "entry");
     invariant(entry !== undefined, `an entry site of ${name}`);
     const site = this.#sites.at(code.address + BigInt(entry.offset))!;
-    const target = new Target(name, { model, places }, code.address, site, traced);
-    this.#byFunction.set(traced, target);
-    return target;
+    this.#functions.add(new Target(name, { model, places }, code.address, site, traced));
   }
 
   #subprog(resident: Resident, index: number): Target {
@@ -200,21 +185,4 @@ export class Targets {
     const address = imageAddress + BigInt(image.subprogs[index]!.start);
     return new Target(owner, this.#shapeOf(FIVE_WORDS), address, site, { program: resident, subprog: index });
   }
-}
-
-/** Under the target's mutex. */
-export function* locked<T>(target: Pick<Target, "mutex">, operation: () => Operation<T>): Operation<T> {
-  const { mutex } = target;
-  yield { kind: "lock", mutex };
-  mutex.take();
-  try {
-    return yield* operation();
-  } finally {
-    yield* surely(unlock(target));
-  }
-}
-
-function* unlock({ mutex }: Pick<Target, "mutex">): Operation<void> {
-  yield { kind: "unlock", mutex };
-  mutex.give();
 }

@@ -4,16 +4,14 @@ import type { Kernel } from "../kernel.ts";
 import { CookieTables } from "../multi/cookies.ts";
 import { MultiTracingLink } from "../multi/link.ts";
 import { FunctionTrampolines } from "../multi/trampolines.ts";
-import { type Operation, type Step, surely } from "../operation.ts";
+import type { Operation, Step } from "../operation.ts";
 import type { Rcu, Reader } from "../rcu.ts";
 import type { Resident } from "../resident.ts";
 import type { TextSites } from "../text/sites.ts";
 import { EnteredPrograms } from "./entered.ts";
-import { asksForIp } from "./func-ip.ts";
 import { type FunctionBody, type FunctionOptions, type FunctionSite, TracedFunction } from "./function.ts";
-import { type ImageSite, TrampolineImage } from "./image.ts";
 import { type AttachedLink, TracingLink } from "./link.ts";
-import { type AttachTarget, locked, type Target, Targets } from "./target.ts";
+import { type AttachTarget, type Target, Targets } from "./target.ts";
 
 /** Options of `Kernel.attach`. */
 export interface AttachOptions {
@@ -57,20 +55,18 @@ const KINDS: Readonly<Record<string, LinkKind>> = {
 export class Tracer {
   readonly entered: EnteredPrograms;
   readonly targets: Targets;
-  /** Programs around functions of the host. Subprograms of programs have trampolines of their own. */
   readonly trampolines: FunctionTrampolines;
   readonly #site: TracerSite;
-  readonly #images: ImageSite;
 
   constructor(site: TracerSite) {
     const { text, sites, rcu, memory } = site;
     this.#site = site;
     this.entered = new EnteredPrograms(memory, rcu, site.cpus);
-    this.targets = new Targets(text, sites);
     const tables = new CookieTables(memory, site.kernel.engine);
-    this.#images = { text, sites, rcu, entered: this.entered, tables, host: { memory } };
+    const images = { text, sites, rcu, entered: this.entered, tables, host: { memory } };
     const { writeTogether } = site;
-    this.trampolines = new FunctionTrampolines({ text, sites, images: this.#images, tables, writeTogether });
+    this.trampolines = new FunctionTrampolines({ text, sites, images, tables, writeTogether });
+    this.targets = new Targets(text, sites, this.trampolines.functions);
   }
 
   /** @throws {BpfError} as `Kernel.defineFunction` */
@@ -91,56 +87,35 @@ export class Tracer {
     });
     const traced = new TracedFunction(functions, name, model, options, places, code);
     if (options.sleeps === true) rcu.sleepingAt.add(code.hostAddress({ kind: "body" })!);
-    this.trampolines.functions.add(this.targets.add(traced));
+    this.targets.add(traced);
     return traced;
   }
 
   /** @throws {BpfError} as `Kernel.attach` */
   *attaching(program: Resident, to: AttachTarget, options: AttachOptions): Operation<TracingLink> {
     const kind = kindOf(program, options.kind);
-    const target = this.targets.of(to, ({ memory }) => memory === this.#site.memory);
-    const link: AttachedLink = { program, kind, cookie: BigInt.asUintN(64, options.cookie ?? 0n) };
-    const shape = this.targets.shapeOf(to);
-    if (shape === undefined) return yield* this.#attachingToFunction(target, link);
-    program.hold();
-    target.program?.hold();
-    try {
-      yield* locked(target, () => {
-        checkAttach(
-          target,
-          link,
-          target.links.map((other) => other.program),
-        );
-        target.take(shape);
-        return this.#update(target, [...target.links, link]);
-      });
-    } catch (error) {
-      program.drop();
-      target.program?.drop();
-      throw error;
-    }
-    const site = {
-      detaching: (gone: AttachedLink) => this.#detaching(target, gone),
-      blocks: (step: Step) => this.#site.rcu.blocks(step),
-    };
-    return new TracingLink(site, link, target.name);
-  }
-
-  *#attachingToFunction(target: Target, link: AttachedLink): Operation<TracingLink> {
     const { trampolines } = this;
-    const { program, kind, cookie } = link;
-    const id = trampolines.functions.idOf(target.function!);
-    checkAttach(target, link, trampolines.programsOf(id));
-    const sleepable = program.verified.program.sleepable === true;
-    const { id: linkId } = yield* trampolines.attaching(program, {
+    const target = this.#targetOf(to);
+    const shape = this.targets.shapeOf(to);
+    const link: AttachedLink = { program, kind, cookie: BigInt.asUintN(64, options.cookie ?? 0n) };
+    const request = {
       kind,
-      functions: [id],
-      cookies: [cookie],
+      functions: [target.id],
+      cookies: [link.cookie],
       typed: true,
-      sleepable,
+      sleepable: program.verified.program.sleepable === true,
+    };
+    const { id } = yield* trampolines.attaching(program, request, () => {
+      const attached = trampolines.linksOf(target.id);
+      checkAttach(
+        target,
+        link,
+        attached.map((other) => other.program),
+      );
+      if (shape !== undefined) trampolines.functions.take(target, shape, attached.length > 0);
     });
     const site = {
-      detaching: () => trampolines.detaching(linkId),
+      detaching: () => trampolines.detaching(id),
       blocks: (step: Step) => this.#site.rcu.blocks(step),
     };
     return new TracingLink(site, link, target.name);
@@ -149,78 +124,61 @@ export class Tracer {
   /** @throws {BpfError} as `Kernel.attachMulti` */
   *attachingMulti(
     program: Resident,
-    functions: readonly TracedFunction[] | string,
+    functions: readonly AttachTarget[] | string,
     { kind: asked, cookies }: MultiAttachOptions,
   ): Operation<MultiTracingLink> {
     const kind = kindOf(program, asked);
     const { trampolines } = this;
     const sleepable = program.verified.program.sleepable === true;
-    const which =
-      typeof functions === "string"
-        ? { pattern: functions }
-        : { functions: functions.map((traced) => trampolines.functions.idOf(traced)) };
+    const which = typeof functions === "string" ? { pattern: functions } : { functions: this.#idsOf(functions) };
     const given = cookies && { cookies: cookies.map((cookie) => BigInt.asUintN(64, cookie)) };
-    const link = yield* trampolines.attaching(program, { kind, sleepable, ...which, ...given });
+    const link = yield* trampolines.attaching(program, { kind, sleepable, ...which, ...given }, () => {
+      if (typeof functions !== "string") this.#take(functions);
+    });
     const site = {
       detaching: (id: number) => trampolines.detaching(id),
       blocks: (step: Step) => this.#site.rcu.blocks(step),
-      function: (id: number) => trampolines.functions.target(id).function!,
+      target: (id: number) => trampolines.functions.target(id),
       images: (id: number) => trampolines.imagesOf(id),
     };
     return new MultiTracingLink(site, link, program.name);
   }
 
-  *#detaching(target: Target, link: AttachedLink): Operation<void> {
-    const wasThere = yield* locked(target, () => this.#remove(target, link));
-    if (!wasThere) return;
-    link.program.drop();
-    target.program?.drop();
+  #targetOf(to: AttachTarget): Target {
+    return this.targets.of(to, ({ memory }) => memory === this.#site.memory);
   }
 
-  *#remove(target: Target, link: AttachedLink): Operation<boolean> {
-    if (!target.links.includes(link)) return false;
-    yield* this.#update(
-      target,
-      target.links.filter((other) => other !== link),
-    );
-    return true;
-  }
-
-  /**
-   * Leads the target's entry to a trampoline of other links. Calls that are in the old one finish there, without the programs that are no longer linked.
-   * Where a step fails, the target is as before.
-   */
-  *#update(target: Target, links: readonly AttachedLink[]): Operation<void> {
-    const { sites } = this.#site;
-    const old = target.image;
-    const image = links.length === 0 ? undefined : this.#make(target, links);
-    const before = target.site.state;
-    let led = false;
-    try {
-      yield* sites.poke(target.site, image?.entry ?? { kind: "nop" });
-      led = true;
-      if (old !== undefined) yield* old.silence((link) => !links.includes(link as AttachedLink));
-    } catch (error) {
-      if (led) yield* surely(sites.poke(target.site, before));
-      image?.retire(); // a CPU may have come by
-      throw error;
+  /** Ids of functions and subprograms, -1 for a function of another kernel. @throws {BpfError} with the place of what is no target */
+  #idsOf(functions: readonly AttachTarget[]): Int32Array {
+    const ids = new Int32Array(functions.length);
+    for (const [i, to] of functions.entries()) {
+      ids[i] =
+        to instanceof TracedFunction
+          ? this.trampolines.functions.idOf(to)
+          : placed(i, functions.length, () => this.#targetOf(to).id);
     }
-    target.links = links;
-    target.image = image;
-    old?.retire();
+    return ids;
   }
 
-  #make(target: Target, links: readonly AttachedLink[]): TrampolineImage {
-    const { text } = this.#site;
-    const spec = {
-      model: target.model,
-      links: links.map(({ kind, cookie }) => ({ kind, cookie })),
-      original: "known",
-      funcIp: links.some(({ program }) => asksForIp(program.verified)),
-      tailCalls: target.tailCalls,
-    } as const;
-    const image = text.emitTrampoline(spec);
-    return new TrampolineImage(this.#images, target, image, text.planTrampoline(spec), links);
+  /** Subprograms get the shapes that are told of them. @throws {BpfError} with the place of one that others know to be another */
+  #take(functions: readonly AttachTarget[]): void {
+    for (const [i, to] of functions.entries()) {
+      if (to instanceof TracedFunction) continue;
+      placed(i, functions.length, () => {
+        const [target, shape] = [this.#targetOf(to), this.targets.shapeOf(to)!];
+        this.trampolines.functions.take(target, shape, this.trampolines.linksOf(target.id).length > 0);
+      });
+    }
+  }
+}
+
+/** What is thrown says which function of a request it is about. */
+function placed<T>(index: number, count: number, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    throw new BpfError(error.code, `function ${index} of ${count}: ${error.message}`, { index, cause: error });
   }
 }
 
