@@ -487,7 +487,16 @@ export { removeDeadCode } from "./passes/remove-dead-code.ts";
 export { zeroExtend } from "./passes/zero-extend.ts";
 
 // verifier/*.ts
+export type { CausalStep, Explanation, Place, SourcePlace, StepRole } from "./verifier/explanation.ts";
 export type { LogLevel } from "./verifier/log.ts";
-export type { Rejected, Verdict, Verified, VerifierStats } from "./verifier/result.ts";
+export type { NotPruned, PruneMiss, PruneMisses } from "./verifier/not-pruned.ts";
+export type { Explained, LookedAt, Rejected, Verdict, Verified, VerifierStats } from "./verifier/result.ts";
 export type { Budget, FunctionSignature } from "./verifier/verification.ts";
+export type {
+  VerifierFrame,
+  VerifierSlot,
+  VerifierState,
+  VerifierStates,
+  VerifierValue,
+} from "./verifier/states.ts";
 export { KERNELS, verify, type VerifyOptions } from "./verifier/verify.ts";

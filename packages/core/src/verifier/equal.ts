@@ -88,6 +88,22 @@ const ids = new IdMap();
 const old = new Int32Array(REG_WORDS);
 const fake = new Int32Array(REG_WORDS);
 let unique = -1;
+/** Where the last comparison found a difference: see {@link differingPlace}. */
+let place = 0;
+
+/** Something other than a value differs: how the frames came to be, or what the path holds. */
+export const Differing = { CALLS: -1, HELD: -2 } as const;
+
+/** Notes where states differ. */
+function differAt(where: number): false {
+  place = where;
+  return false;
+}
+
+/** Where the last comparison that failed found the first difference: frame << 8 with a register, or with 0x80 | slot; or one of `Differing`. */
+export function differingPlace(): number {
+  return place;
+}
 
 function sameWords(r: Int32Array, x: number, y: number): boolean {
   for (const word of [TYPE, AUX, FRAME, DELTA, LINK]) if (old[word] !== r[x + word]) return false;
@@ -130,26 +146,27 @@ function covers(v: Verification, r: Int32Array, x: number, how: Exactness): bool
  * `liveness`: whether all that the stored state led to is known, so that what nobody read there may differ.
  */
 export function stateCovers(v: Verification, stored: StoredState, state: State<StoredState>, how: Exactness): boolean {
-  if (stored.frames !== state.frames.length) return false;
+  if (stored.frames !== state.frames.length) return differAt(Differing.CALLS);
   ids.clear();
   unique = -1;
-  if (!sameReferences(stored, state)) return false;
+  if (!sameReferences(stored, state)) return differAt(Differing.HELD);
   const reader = new Reader(stored.words);
   for (let f = 0; f < stored.frames; f++) {
     reader.frame();
     const frame = state.frames[f]!;
-    if (reader.callSite !== frame.origin.callSite || reader.subprog !== frame.origin.subprog) return false;
+    if (reader.callSite !== frame.origin.callSite || reader.subprog !== frame.origin.subprog)
+      return differAt(Differing.CALLS);
     if (
       (reader.callSite >= 0 || frame.callbackDepth !== 0) &&
       reader.callbackDepth !== frame.callbackDepth &&
       how !== "ranges"
     )
-      if (how === "exact") return false;
+      if (how === "exact") return differAt(Differing.CALLS);
     for (let reg = 0; reg < 10; reg++) {
       if (((reader.mask >> reg) & 1) === 0) continue;
       reader.register(old, 0);
       old[PRECISE] = stored.isPrecise(f, reg) ? 1 : 0;
-      if (!covers(v, frame.words, regAt(reg), how)) return false;
+      if (!covers(v, frame.words, regAt(reg), how)) return differAt((f << 8) | reg);
     }
     if (!stackCovers(v, stored, reader, state, f, how)) return false;
   }
@@ -183,11 +200,10 @@ function stackCovers(
     if (how === "enough" && !stored.isRead(f, slot)) continue;
     const now = slot < frame.depth ? words[KINDS + slot]! : 0;
     if (how === "exact") {
-      if (now !== kinds) return false;
-      if (spilled && !covers(v, words, spillAt(slot), how)) return false;
+      if (now !== kinds || (spilled && !covers(v, words, spillAt(slot), how))) return differAt((f << 8) | 0x80 | slot);
       continue;
     }
-    if (!slotCovers(v, kinds, now, words, slot, how)) return false;
+    if (!slotCovers(v, kinds, now, words, slot, how)) return differAt((f << 8) | 0x80 | slot);
   }
   return true;
 }

@@ -138,7 +138,13 @@ export class Log {
     else this.lines[this.lines.length - 1] = `${text} ${state}`;
   }
 
-  pruned(v: Verification): void {
+  /** The current state was compared with a stored one in vain. */
+  missed(_v: Verification, _stored: StoredState): void {}
+
+  /** More of a stored state counts from now on: the marks that were added, as in `StoredState.precise`. */
+  marked(_v: Verification, _stored: StoredState, _added: Int32Array): void {}
+
+  pruned(v: Verification, _stored: StoredState): void {
     if (this.level < 2) return;
     const { insn, previous } = v.state;
     this.add(this.#resumed !== "no" && previous >= 0 ? `\nfrom ${previous} to ${insn}: safe` : `${insn}: safe`);
@@ -190,7 +196,8 @@ function namesOf(mask: number, prefix: string, from: number): string[] {
   return names;
 }
 
-function slotText(v: Verification, kinds: number, words: Int32Array, at: number, slot: number): string {
+/** A stack slot as the state of a frame has it, with a space in front; empty for one that holds nothing. */
+export function slotText(v: Verification, kinds: number, words: Int32Array, at: number, slot: number): string {
   if (kinds === 0) return "";
   const name = ` fp-${8 * (slot + 1)}=`;
   if (isFullSpill(kinds)) return `${name}${registerText(v, words, at)}`;

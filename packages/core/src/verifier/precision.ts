@@ -91,7 +91,7 @@ function walkBack(v: Verification, skipsLast: boolean): void {
       wanted.fill(0);
       return;
     }
-    if (markIn(parent)) return;
+    if (markIn(v, parent)) return;
     next = parent.insn;
     history = parent.history;
     length = history.length;
@@ -116,7 +116,7 @@ function isLinkWanted(link: number): boolean {
 }
 
 /** Marks what is wanted in a stored state, and wants no longer what is marked already or is no number; true when nothing is left. */
-function markIn(stored: StoredState): boolean {
+function markIn(v: Verification, stored: StoredState): boolean {
   let left = false;
   const keep = new Int32Array(3 * stored.frames);
   eachStored(stored, scratch, (frame, reg, slot, kinds) => {
@@ -137,6 +137,7 @@ function markIn(stored: StoredState): boolean {
     wanted[i] = keep[i]!;
   }
   top = stored.frames - 1;
+  if (left) v.log.marked(v, stored, keep);
   return !left;
 }
 

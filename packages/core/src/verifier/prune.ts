@@ -50,6 +50,7 @@ export function visit(v: Verification): boolean {
           return prunedAt(v, stored);
         }
       }
+      v.log.missed(v, stored);
       if (stores) stored.misses++;
       const patience = forced && stored.branches > 0 ? FORCED_PATIENCE : PATIENCE;
       if (stored.misses > stored.hits * patience + patience) {
@@ -103,7 +104,7 @@ function prunedAt(v: Verification, stored: StoredState): true {
     head.edges.push({ state, target: stored });
     v.keepsState();
   }
-  v.log.pruned(v);
+  v.log.pruned(v, stored);
   endPath(v);
   return true;
 }

@@ -10,15 +10,23 @@ export class Refusal {
   readonly lines: readonly string[];
   /** The budget that ran out, where that is the reason. */
   readonly budget: "instructions" | "states" | "milliseconds" | undefined;
+  /** The instruction, where it is not the one that the path has come to. */
+  readonly insn: number | undefined;
 
   /** The line that says why: the last one, but for loops, where states follow it. */
   get reason(): string {
     return this.lines.find((line) => line.startsWith("infinite loop")) ?? this.lines.at(-1) ?? "";
   }
 
-  constructor(errno: number, lines: readonly string[], budget?: "instructions" | "states" | "milliseconds") {
+  constructor(
+    errno: number,
+    lines: readonly string[],
+    budget?: "instructions" | "states" | "milliseconds",
+    insn?: number,
+  ) {
     this.errno = errno;
     this.lines = lines;
     this.budget = budget;
+    this.insn = insn;
   }
 }

@@ -1,6 +1,9 @@
 // What a verification gives.
 import type { InsnFacts } from "../analysis/facts.ts";
 import type { VerifiedProgram } from "../program.ts";
+import type { Explanation } from "./explanation.ts";
+import type { PruneMisses } from "./not-pruned.ts";
+import type { VerifierStates } from "./states.ts";
 
 /** Counts, in veristat's terms where it has them. */
 export interface VerifierStats {
@@ -20,8 +23,22 @@ export interface VerifierStats {
   readonly chainBytes: number;
 }
 
+/** What a second walk tells; each member makes one when it is first asked for. They are no own enumerable members: copies lack them. */
+export interface LookedAt {
+  /** Typed states per instruction. */
+  readonly states: VerifierStates;
+  /** Where comparisons of states failed, and because of what: what keeps a loop from converging. */
+  readonly notPruned: PruneMisses;
+}
+
+/** The same, of a rejected program. */
+export interface Explained extends LookedAt {
+  /** Why, with the steps that led there. */
+  readonly explanation: Explanation;
+}
+
 /** What is common to both outcomes. */
-export interface Verdict {
+export interface Verdict extends LookedAt {
   /** Version of the kernel whose rules decided. */
   readonly kernel: string;
   readonly stats: VerifierStats;
@@ -37,7 +54,7 @@ export interface Verified extends Verdict {
 }
 
 /** The program was not accepted. */
-export interface Rejected extends Verdict {
+export interface Rejected extends Verdict, Explained {
   readonly ok: false;
   /** The last line of the reason, as the kernel words it. */
   readonly reason: string;

@@ -14,9 +14,14 @@ import { checkFlow, checkInsns } from "./check-structure.ts";
 import { FactCollector, factsOf } from "./collect-facts.ts";
 import { liveRegisters, pointsOf } from "./control-flow.ts";
 import { entryState, exploreAll } from "./entry.ts";
+import { explain } from "./explain.ts";
+import { withLazy } from "./lazy.ts";
 import { Log, type LogLevel } from "./log.ts";
+import { notPrunedOf } from "./not-pruned.ts";
 import { Refusal } from "./refusal.ts";
-import type { Rejected, Verified, VerifierStats } from "./result.ts";
+import { RecordingLog, type Replay } from "./replay.ts";
+import type { Explained, LookedAt, Rejected, Verified, VerifierStats } from "./result.ts";
+import { statesOf } from "./states.ts";
 import { TABLES, type Tables } from "./tables.ts";
 import { type Budget, type FunctionSignature, Verification, type Watcher } from "./verification.ts";
 
@@ -41,6 +46,8 @@ export interface VerifyOptions {
   readonly typed?: boolean;
   /** CPUs that the machine can have: what bounds `bpf_get_smp_processor_id`. 8192 unless told. */
   readonly cpus?: number;
+  /** States that `result.states` keeps of each instruction; 64 unless told. */
+  readonly stateLimit?: number;
 }
 
 /** For tests: rules with a mistake, and a watcher of every state. */
@@ -55,6 +62,7 @@ export interface VerifyInternals {
 const DEFAULT_BUDGET: Budget = { insns: Number.POSITIVE_INFINITY, states: 4_000_000, milliseconds: 60_000 };
 const MOST_CPUS = 8192;
 const LOG_LIMIT = 16_000_000;
+const STATE_LIMIT = 64;
 
 /**
  * Walks every path of a program as the kernel's verifier does. A rejection is a value, not an exception.
@@ -85,6 +93,13 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
   let v: Verification | undefined;
   let stackBytes: readonly number[] = [];
   let chainBytes = 0;
+  let stage: "shape" | "paths" | "stacks" = "shape";
+  let replay: Replay = () => undefined;
+  let spent: Rejected["budget"];
+  const lookedAt: { readonly [K in keyof LookedAt]: () => LookedAt[K] } = {
+    states: () => statesOf(program, replay, options.stateLimit ?? STATE_LIMIT),
+    notPruned: () => notPrunedOf(replay),
+  };
   const stats = (): VerifierStats => ({
     totalInsns: v?.counters.insns ?? 0,
     totalStates: v?.counters.totalStates ?? 0,
@@ -136,7 +151,28 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
       facts.see(at);
       internals.watch?.(at);
     };
+    replay = (recorder) => {
+      const insns = Math.min(budget.insns, verification.counters.insns - (spent === "milliseconds" ? 1 : 0));
+      const again = new Verification(
+        {
+          ...parts,
+          log: new RecordingLog(recorder),
+          budget: { ...budget, insns, milliseconds: Number.POSITIVE_INFINITY },
+        },
+        entryState(),
+      );
+      again.complete = verification.complete;
+      again.watch = recorder.step;
+      try {
+        exploreAll(again, Number.POSITIVE_INFINITY, () => 0);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+      }
+      return again;
+    };
+    stage = "paths";
     exploreAll(v, deadline, now);
+    stage = "stacks";
     const stacks = checkStacks(v);
     stackBytes = stacks.bytes;
     chainBytes = stacks.chain;
@@ -153,28 +189,40 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     });
     log.accepted();
     log.add(statsLine(v));
-    return {
-      ok: true,
-      kernel: profile.version,
-      program: { ...trusted, basis: { kind: "verified", profile: profile.version }, facts: found },
-      facts: found,
-      stats: stats(),
-      log: log.lines,
-    };
+    return withLazy<Omit<Verified, keyof LookedAt>, LookedAt>(
+      {
+        ok: true,
+        kernel: profile.version,
+        program: { ...trusted, basis: { kind: "verified", profile: profile.version }, facts: found },
+        facts: found,
+        stats: stats(),
+        log: log.lines,
+      },
+      lookedAt,
+    );
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     for (const line of error.lines) log.add(line);
     if (v !== undefined) log.add(statsLine(v));
-    return {
-      ok: false,
-      kernel: profile.version,
-      reason: error.reason,
-      errno: error.errno,
-      ...(v === undefined ? {} : { insn: v.state.insn }),
-      ...(error.budget === undefined ? {} : { budget: error.budget }),
-      stats: stats(),
-      log: log.lines,
-    };
+    spent = error.budget;
+    const insn = error.insn ?? (stage === "paths" ? v?.state.insn : undefined);
+    const rejected = withLazy<Omit<Rejected, keyof Explained>, Explained>(
+      {
+        ok: false,
+        kernel: profile.version,
+        reason: error.reason,
+        errno: error.errno,
+        ...(insn === undefined ? {} : { insn }),
+        ...(error.budget === undefined ? {} : { budget: error.budget }),
+        stats: stats(),
+        log: log.lines,
+      },
+      {
+        ...lookedAt,
+        explanation: () => explain(program, error, insn, stage === "paths" ? replay : undefined),
+      },
+    );
+    return rejected;
   }
 }
 

@@ -1,0 +1,21 @@
+// Members of a result that are made when somebody asks for them.
+
+/**
+ * Adds members that are made once, at the first look. They are not listed among the object's own: printing or copying it makes none of
+ * them.
+ */
+export function withLazy<T extends object, L extends object>(
+  target: T,
+  makers: { readonly [K in keyof L]: () => L[K] },
+): T & L {
+  for (const name of Object.keys(makers) as (keyof L & string)[]) {
+    let made: { readonly value: L[typeof name] } | undefined;
+    Object.defineProperty(target, name, {
+      get: () => {
+        made ??= { value: makers[name]() };
+        return made.value;
+      },
+    });
+  }
+  return target as T & L;
+}
