@@ -1,0 +1,23 @@
+// The catalogue of messages: what the last line of a log is about, and what usually helps. A page of docs/verifier-messages belongs to each kind.
+import type { MessageKind } from "./messages/kind.ts";
+import { MEMORY } from "./messages/memory.ts";
+import { STRUCTURE } from "./messages/structure.ts";
+
+export type { MessageClass, MessageKind } from "./messages/kind.ts";
+
+/** Every kind of message, in the words of Linux 7.2 and 6.12. */
+export const MESSAGE_KINDS: readonly MessageKind[] = [...STRUCTURE, ...MEMORY];
+
+/**
+ * The kind of a message.
+ *
+ * @param reason - The last line of a log before its statistics. More lines may stand above it: the one above the last tells some kinds apart
+ * that have the last line in common.
+ * @returns undefined for words that are not in the catalogue
+ */
+export function messageKind(reason: string): MessageKind | undefined {
+  const lines = reason.trimEnd().split("\n");
+  const two = lines.slice(-2).join("\n");
+  const find = (text: string) => MESSAGE_KINDS.find(({ pattern }) => pattern.test(text));
+  return (lines.length > 1 ? find(two) : undefined) ?? find(lines.at(-1)!);
+}
