@@ -1,12 +1,27 @@
 // The catalogue of messages: what the last line of a log is about, and what usually helps. A page of docs/verifier-messages belongs to each kind.
+import { CALLS } from "./messages/calls.ts";
+import { CONTEXT } from "./messages/context.ts";
 import type { MessageKind } from "./messages/kind.ts";
 import { MEMORY } from "./messages/memory.ts";
+import { PATHS } from "./messages/paths.ts";
+import { POINTERS } from "./messages/pointers.ts";
+import { REFERENCES } from "./messages/references.ts";
+import { STACK } from "./messages/stack.ts";
 import { STRUCTURE } from "./messages/structure.ts";
 
 export type { MessageClass, MessageKind } from "./messages/kind.ts";
 
 /** Every kind of message, in the words of Linux 7.2 and 6.12. */
-export const MESSAGE_KINDS: readonly MessageKind[] = [...STRUCTURE, ...MEMORY];
+export const MESSAGE_KINDS: readonly MessageKind[] = [
+  ...STRUCTURE,
+  ...MEMORY,
+  ...STACK,
+  ...CONTEXT,
+  ...POINTERS,
+  ...CALLS,
+  ...REFERENCES,
+  ...PATHS,
+];
 
 /**
  * The kind of a message.
