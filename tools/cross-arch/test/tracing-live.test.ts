@@ -273,6 +273,26 @@ describe.each(SCHEMES)("%s, %s, direct tail calls: %s", (_arch, scheme, direct, 
     expect(run(world, main)).toEqual([34, 35]);
   });
 
+  test("B-7 both subs share a trampoline, and 33; a subprogram that makes no tail calls has another", () => {
+    const world = worldOf();
+    const main = loaded(world, 2);
+    const plain = world.load("plain", "syscall", "r1 = 1\ncall sub\nexit\nsub: r0 = 7\nexit");
+    const subs = ["sub0", "sub1"].map((subprog) => ({ program: main, subprog, model: MODEL }));
+    const other = { program: plain, subprog: "sub", model: MODEL };
+    for (const [all, images] of [
+      [subs, 1],
+      [[other, ...subs], 2],
+      [[...subs, other], 2],
+    ] as const) {
+      const link = world.kernel.attachMulti(world.tracer("fsession", 1), all);
+      expect([link.images, run(world, main)]).toEqual([images, [34, 35]]);
+      expect(world.take().length).toBe(2 * 68);
+      expect([plain.run().returnValue, world.take().length > 0]).toEqual([7, all.length === 3]);
+      link.detach();
+    }
+    expect(run(world, main)).toEqual([34, 35]);
+  });
+
   test("E-6 trampoline with and without call-original: the count is there before the original and behind it", () => {
     for (const kinds of [["fentry"], ["fexit"], ["fentry", "fexit"], ["fsession", "fentry"]] as const) {
       const world = worldOf();

@@ -152,6 +152,11 @@ export class Tracer {
   #idsOf(functions: readonly AttachTarget[]): Int32Array {
     const ids = new Int32Array(functions.length);
     for (const [i, to] of functions.entries()) {
+      if (typeof to === "string")
+        throw new BpfError("argument", `functions and a pattern '${to}' (EINVAL)`, {
+          index: i,
+          expected: "one of them",
+        });
       ids[i] =
         to instanceof TracedFunction
           ? this.trampolines.functions.idOf(to)

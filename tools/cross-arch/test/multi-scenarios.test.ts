@@ -1,0 +1,283 @@
+// What multi-attach refuses, sessions that it attaches, subprograms of programs among its functions, and steps that fail when some entries are written.
+import { arm64 } from "@bpfkit/arm64";
+import { assemble, type Backend, MAX_MULTI_FUNCTIONS, trust } from "@bpfkit/core";
+import type { AttachTarget, LoadedProgram, Operation, Step, TracedFunction } from "@bpfkit/kernel";
+import { riscv64 } from "@bpfkit/riscv64";
+import { x86_64 } from "@bpfkit/x86-64";
+import { describe, expect, test } from "vitest";
+import { MultiWorld, RESULT, SEVEN, THREE, TWO } from "./multi-world.ts";
+import { errorOf, RECORD } from "./tracing-world.ts";
+
+const BACKENDS: readonly Backend[] = [x86_64, arm64, riscv64];
+
+/** Leaves its first argument in its word at entry, and writes down `p100`, the result's place in the arguments, and the word at exit. */
+const SESSION = `
+  r6 = r1
+  call kfunc[0]
+  r7 = r0
+  r1 = r6
+  call kfunc[1]
+  r2 = *(u64 *)(r6 + 0)
+  if r7 != 0 goto exits
+  *(u64 *)(r0 + 0) = r2
+  r3 = 0
+  goto record
+exits:
+  r3 = *(u64 *)(r0 + 0)
+record:
+  r1 = 100
+  call ${RECORD}
+  r0 = 0
+  exit`;
+
+const sessionIn = (world: MultiWorld): LoadedProgram =>
+  world.load("s", "tracing", SESSION, {
+    attachType: "trace_fsession",
+    kfuncs: ["bpf_session_is_return", "bpf_session_cookie"],
+  });
+
+/** A program of three subprograms that give 1, 2 and 3: the sum of what they and their programs leave. */
+const mainIn = (world: MultiWorld): LoadedProgram =>
+  world.load(
+    "main",
+    "syscall",
+    `call a
+    r6 = r0
+    call b
+    r6 += r0
+    call c
+    r0 += r6
+    exit
+    a: r0 = 1
+    exit
+    b: r0 = 2
+    exit
+    c: r0 = 3
+    exit`,
+  );
+
+/** Steps of an operation until one that is to fail; what is left is made. */
+function failingAt(operation: Operation<unknown>, fails: (step: Step, number: number) => boolean): Error | undefined {
+  let result = operation.next();
+  let failed = false;
+  try {
+    for (let number = 0; result.done !== true; number++) {
+      const fail: boolean = !failed && fails(result.value, number);
+      failed ||= fail;
+      result = fail ? operation.throw(new Error("this step fails")) : operation.next();
+    }
+  } catch (error) {
+    return error as Error;
+  }
+  return undefined;
+}
+
+describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s", (_arch, backend) => {
+  test("A-20 argument errors: invalid for nothing, a pattern among functions, cookies for one, one that fits nothing; too big for too many", () => {
+    const world = new MultiWorld(backend);
+    const { kernel } = world;
+    const functions = world.functions(3);
+    const [wide] = world.functions(1, "u64 ()");
+    const program = world.cookieProgram("fexit", 1);
+    const modify = world.program("fmod_ret", 2);
+    kernel.attachMulti(program, functions).detach();
+    const before = world.state();
+    const refusals: [() => unknown, string, string][] = [
+      [() => kernel.attachMulti(program, []), "argument", "no functions (EINVAL)"],
+      [() => kernel.attachMulti(program, ""), "argument", "no function for '' (EINVAL)"],
+      [
+        () => kernel.attachMulti(program, [functions[0]!, "f*" as unknown as AttachTarget]),
+        "argument",
+        "functions and a pattern 'f*' (EINVAL)",
+      ],
+      [
+        () => kernel.attachMulti(program, "f*", { cookies: [1n, 2n, 3n, 4n] }),
+        "argument",
+        "cookies and a pattern (EINVAL)",
+      ],
+      [() => kernel.attachMulti(program, "vfs_?ead*"), "argument", "no function for 'vfs_?ead*' (EINVAL)"],
+      [
+        () => kernel.attachMulti(program, functions, { cookies: [1n, 2n] }),
+        "argument",
+        "2 cookies for 3 functions (EINVAL)",
+      ],
+      [
+        () => kernel.attachMulti(program, new Array(MAX_MULTI_FUNCTIONS + 1).fill(functions[0])),
+        "limit",
+        "1048577 functions (E2BIG)",
+      ],
+      [() => kernel.attachMulti(modify, functions), "argument", "fmod_ret"],
+    ];
+    for (const [body, code, message] of refusals) {
+      const error = errorOf(body, message);
+      expect([error.code, error.message]).toEqual([code, expect.stringContaining(message)]);
+    }
+    expect(world.state()).toBe(before);
+    using link = kernel.attachMulti(program, "f?");
+    expect([link.size, world.call(functions[2]!), wide!.run([]).value]).toEqual([4, "f2 p1", RESULT]);
+  });
+
+  test("A-25 session: refused for a function with one place left, by its name; with two it runs at entry and exit, with a word per call", () => {
+    const world = new MultiWorld(backend);
+    const { kernel } = world;
+    const [full] = world.functions(1) as [TracedFunction];
+    const links = Array.from({ length: 37 }, (_, id) => kernel.attach(world.program("fentry", id), full));
+    const others = [...world.functions(2), ...world.functions(1, SEVEN)];
+    const outer = kernel.defineFunction("outer", TWO, function* ({ words: [a] }) {
+      return (yield others[0]!.call(a! + 1n, 0n)) + (yield others[2]!.call(a! + 2n, 0n, 0n, 0n, 0n, 0n, 0n));
+    });
+    const session = sessionIn(world);
+    kernel.attachMulti(session, [others[0]!]).detach();
+    const listed = [others[0]!, others[2]!, full, outer];
+    const before = world.state();
+    const error = errorOf(() => kernel.attachMulti(session, listed));
+    expect([error.code, error.details.index, error.details.function]).toEqual(["limit", 2, "f0"]);
+    expect(error.message).toContain("39 links of at most 38, of which a session counts as two (E2BIG)");
+    expect(world.state()).toBe(before);
+    links.pop()!.detach();
+    using link = kernel.attachMulti(session, listed);
+    expect([link.size, link.images]).toEqual([4, 3]);
+    full.run([50n, 0n]);
+    const seen = world.events[0]!.splice(0);
+    expect([seen[0], seen.length, seen.at(-1)]).toEqual(["p100 50", 39, "p100 50 50"]);
+    outer.run([7n, 0n]);
+    expect(world.events[0]).toEqual([
+      ...["p100 7", "p100 8", "f1 8,0", "p100 8 8"],
+      ...["p100 9", "f3 9,0,0,0,0,0,0", "p100 9 9", "p100 7 7"],
+    ]);
+  });
+
+  test("A-28 extension conflict: one replaced subprogram keeps a program from all functions of a request, and the reverse", () => {
+    const world = new MultiWorld(backend);
+    const { kernel } = world;
+    const main = mainIn(world);
+    const insns = trust(assemble("r0 = 50\nexit", { name: "ext", type: "ext", license: "GPL" }));
+    const extension = kernel.load(insns, { target: main });
+    const tracer = world.program("fentry", 1);
+    const [host] = world.functions(1, "u64 ()") as [TracedFunction];
+    const part = (subprog: string): AttachTarget => ({ program: main, subprog, model: "u64 ()" });
+    const listed = [host, part("b"), part("a"), part("c")];
+    kernel.attachMulti(tracer, [host]).detach();
+    const replaced = kernel.extend(extension, "a");
+    const before = world.state();
+    const error = errorOf(() => kernel.attachMulti(tracer, listed));
+    expect(error.message).toContain("function 2 of 4, 'a of 'main'': 'ext' replaces it (EBUSY)");
+    expect([error.details.index, world.state()]).toEqual([2, before]);
+    expect([main.run().returnValue, world.take2()]).toEqual([55, ""]);
+    using others = kernel.attachMulti(tracer, [host, part("b"), part("c")]);
+    expect([main.run().returnValue, world.take2(), others.images]).toEqual([55, "p1 p1", 1]);
+    replaced.detach();
+    const second = kernel.attachMulti(world.program("fexit", 2), [part("c"), part("a")]);
+    expect([main.run().returnValue, world.take2()]).toEqual([6, "p2 p1 p1 p2"]);
+    const during = world.state();
+    expect(errorOf(() => kernel.extend(extension, "a")).message).toContain("(EBUSY): fexit 't2' is attached to it");
+    expect(errorOf(() => kernel.extend(extension, "b")).message).toContain("(EBUSY): fentry 't1' is attached to it");
+    expect(world.state()).toBe(during);
+    second.detach();
+    using _again = kernel.extend(extension, "a");
+    expect([main.run().returnValue, world.take2()]).toEqual([55, "p1 p1"]);
+  });
+
+  test("subprograms share trampolines with functions: their arguments, results, cookies and addresses, and typed programs at one of them", () => {
+    const world = new MultiWorld(backend);
+    const { kernel } = world;
+    const text = "r1 = 11\nr2 = 22\ncall sub\nr6 = r0\nr1 = 33\ncall other\nr0 += r6\nexit\n";
+    const main = world.load("main", "syscall", `${text}sub: r0 = r1\nr0 += r2\nexit\nother: r0 = r1\nexit`);
+    const [host] = world.functions(1, TWO) as [TracedFunction];
+    const sub = { program: main, subprog: "sub", model: TWO };
+    const program = world.cookieProgram("fexit", 1);
+    using link = kernel.attachMulti(program, [host, sub, { program: main, subprog: "other" }], {
+      cookies: [5n, 6n, 7n],
+    });
+    expect([link.images, [...link.functions()].map(({ name }) => name)]).toEqual([
+      2,
+      ["f0", "sub of 'main'", "other of 'main'"],
+    ]);
+    const run = (): string[] => {
+      expect(main.run().returnValue).toBe(66);
+      return world.events[0]!.splice(0);
+    };
+    expect(run()).toEqual(["p1 11 6", "p1 33 7"]);
+    host.run([1n, 2n]);
+    expect(world.events[0]!.splice(0)).toEqual(["f0 1,2", "p1 1 5"]);
+    const typed = kernel.attach(world.program("fentry", 2), sub);
+    expect([run(), link.images]).toEqual([["p2 11 22", "p1 11 6", "p1 33 7"], 3]);
+    expect(
+      errorOf(() => kernel.attachMulti(world.program("fexit", 3), [host, { ...sub, model: THREE }])).message,
+    ).toMatch(/^function 1 of 2: u64 \(u64, u64, u64\) for sub of 'main' \(EINVAL\)/);
+    typed.detach();
+    expect([run(), link.images]).toEqual([["p1 11 6", "p1 33 7"], 2]);
+    expect(errorOf(() => kernel.attachMulti(world.program("fexit", 4), [{ program }])).message).toContain(
+      "function 0 of 1, ''t1'': it cannot be traced (EINVAL)",
+    );
+  });
+
+  test("a program whose subprograms are traced stays until they are not; the next one takes its place in the table", () => {
+    const world = new MultiWorld(backend);
+    const { kernel } = world;
+    const [host] = world.functions(1) as [TracedFunction];
+    const [program, other] = [world.program("fentry", 1), world.program("fexit", 2)];
+    let sizes: number[] = [];
+    for (const model of [TWO, "u64 ()", TWO]) {
+      const main = mainIn(world);
+      const link = kernel.attachMulti(program, [host, { program: main, subprog: "a", model }, { program: main }]);
+      const run = main.start();
+      main.release();
+      expect([run.run(10_000).kind, world.take2()]).toEqual(["returned", "p1 p1"]);
+      // A pattern means functions of the host.
+      const all = kernel.attachMulti(other, "*");
+      expect([all.size, world.call(host)]).toEqual([1, "p1 f0 p2"]);
+      link.detach();
+      expect([...link.functions()]).toEqual([]);
+      all.detach();
+      sizes = [...sizes, kernel.memory.allocated];
+    }
+    expect(kernel.trampolines.count).toBe(0);
+    expect(kernel.textSites.filter(({ owner }) => owner === "main").length).toBe(0);
+    expect(new Set(sizes).size).toBe(1);
+  });
+
+  test.each([
+    ["together", 64, 10],
+    ["one by one", 1000, 1],
+  ] as const)(
+    "A-16 modify fails after add, entries written %s: what led nowhere does so again, the rest as before, and the state is the same",
+    (_how, writeTogether, tens) => {
+      const world = new MultiWorld(backend, 1, { writeTogether });
+      const { kernel } = world;
+      const added = [...world.functions(4 * tens), ...world.functions(2 * tens, THREE)];
+      const modified = world.functions(3 * tens, SEVEN);
+      using _old = world.attach("fexit", 1, modified);
+      const program = world.program("fentry", 2);
+      // One that cannot be written together with others.
+      const part = { program: mainIn(world), subprog: "b" };
+      const listed = [...added, ...modified, ...(writeTogether === 64 ? [] : [part])];
+      kernel.attachMulti(program, listed).detach();
+      const before = world.state();
+      const entriesOf = (list: readonly TracedFunction[]): string[] =>
+        list.map(({ address, code: { image } }) => {
+          const { offset, size } = image.patchSites.find(({ kind }) => kind === "entry")!;
+          return kernel.memory.view(address + BigInt(offset), size).join();
+        });
+      const [nops, calls] = [entriesOf(added), entriesOf(modified)];
+      const changed = (list: readonly TracedFunction[], old: readonly string[]): number =>
+        entriesOf(list).filter((entry, i) => entry !== old[i]).length;
+      let [addedFirst, steps] = [0, 0];
+      for (let isFailing = true; isFailing; steps++) {
+        const error = failingAt(kernel.attachingMulti(program, listed), (_step, number) => {
+          if (number !== steps) return false;
+          const isPart = changed(modified, calls) < modified.length || writeTogether === 64;
+          if (changed(added, nops) === added.length && isPart) addedFirst++;
+          return true;
+        });
+        isFailing = error !== undefined;
+        if (isFailing) expect([error!.message, world.state() === before]).toEqual(["this step fails", true]);
+      }
+      expect(addedFirst).toBeGreaterThan(0);
+      expect([world.call(added[2 * tens]!), world.call(modified[0]!)]).toEqual([
+        `p2 f${2 * tens}`,
+        `p2 f${6 * tens} p1`,
+      ]);
+    },
+  );
+});
