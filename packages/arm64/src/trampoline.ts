@@ -1,22 +1,25 @@
 // Trampolines: the linked programs around a function, in the code that Linux 7.2 shows on arm64.
-import type {
-  ArgRules,
-  FrameSlot,
-  FunctionContext,
-  Symbol as SymbolRef,
-  TrampolineContext,
-  TrampolineParts,
-  TrampolineRun,
-  TrampolineSymbol,
+import {
+  type ArgRules,
+  type FrameSlot,
+  type FunctionContext,
+  Row,
+  type Symbol as SymbolRef,
+  type TrampolineContext,
+  type TrampolineParts,
+  type TrampolineRun,
+  type TrampolineSymbol,
 } from "@bpfkit/core";
 import { SP, X0, X1, X2, X9, X10, X12, X19, X20, X29, X30, XZR } from "./abi.ts";
-import type { Assembler } from "./assembler.ts";
+import { type Assembler, CC } from "./assembler.ts";
 import { emit } from "./emit.ts";
 import { emitCall } from "./lower/call.ts";
 import { emitAddress } from "./lower/memory.ts";
 import { emitFarJump, SITE } from "./poke.ts";
 
-const { nop, bti, paciasp, autiasp, adr, ret, add_imm, sub_imm, ubfm, stp_pre, ldp_post, ldr_uoff } = emit;
+const { nop, bti, paciasp, autiasp, adr, ret, blr, add_imm, add_ext, sub_imm, subs_imm, ubfm, stp_pre, ldp_post } =
+  emit;
+const { ldr_uoff, str_uoff } = emit;
 
 /**
  * AAPCS64 (IHI 0055) section 6.8.2 stage C, for numbers, pointers, and structs that are aligned to 8 bytes. (The kernel refuses structs
@@ -32,6 +35,8 @@ const PAIR = 16;
 const RUN_CONTEXT = 16;
 /** Bit 63 of func_meta, in its upper half. */
 const IS_RETURN = 0x8000_0000;
+/** The extension of a register that leaves it as it is. */
+const UXTX = 3;
 /** Instructions of a function up to the one behind its patch site, besides `bti`. */
 const ENTRY = 2;
 
@@ -40,6 +45,8 @@ interface TrampolineFrame {
   /** Arguments of the original on the stack, for which it finds them at sp. */
   readonly original: number;
   readonly runContext: number;
+  /** Address of the row, of one that goes by rows. */
+  readonly row: number;
   /** Words of sessions, the last one lowest. */
   readonly sessions: number;
   readonly ip: number;
@@ -72,6 +79,7 @@ interface TrampolineFrame {
  *             func_meta: number of argument words; from bit 8 how many words below the context the session's is; bit 63 at exit
  *             address of the function, where a program asks for it
  *             words of sessions, the one attached first on top
+ *             address of the row, where it goes by rows
  *             run context: cookie, and a word of the host
  *             arguments of the original on the stack, where it is called
  *   sp
@@ -88,6 +96,7 @@ function frameOf({ plan, scheme }: TrampolineContext): TrampolineFrame {
   };
   const original = take(plan.callsOriginal ? 8 * places.stack : 0);
   const runContext = take(RUN_CONTEXT);
+  const row = take(spec.fromRow ? 8 : 0);
   const sessions = take(8 * plan.sessions);
   const ip = take(spec.funcIp ? 8 : 0);
   const meta = take(8);
@@ -95,14 +104,14 @@ function frameOf({ plan, scheme }: TrampolineContext): TrampolineFrame {
   const result = take(plan.keepsResult ? 8 : 0);
   const kept = take(PAIR);
   const count = take(spec.tailCalls && scheme.writesBack ? 8 : 0);
-  return { original, runContext, sessions, ip, meta, args, result, kept, count, size: (size + 15) & -16 };
+  return { original, runContext, row, sessions, ip, meta, args, result, kept, count, size: (size + 15) & -16 };
 }
 
 /** The picture as data, relative to x29. */
 function frame(context: TrampolineContext): readonly FrameSlot[] {
   const { plan, scheme } = context;
   const { places, spec } = plan;
-  const { original, runContext, sessions, ip, meta, args, result, kept, count, size } = frameOf(context);
+  const { original, runContext, row, sessions, ip, meta, args, result, kept, count, size } = frameOf(context);
   const slots: FrameSlot[] = [];
   const add = (name: string, offset: number, bytes = 8): unknown =>
     slots.push({ name, offset: offset - size, size: bytes });
@@ -123,6 +132,7 @@ function frame(context: TrampolineContext): readonly FrameSlot[] {
   add("func_meta", meta);
   if (spec.funcIp) add("function", ip);
   for (let i = 0; i < plan.sessions; i++) add(`session word ${i}`, sessions + 8 * (plan.sessions - 1 - i));
+  if (spec.fromRow) add("row", row);
   add("run context", runContext, RUN_CONTEXT);
   if (plan.callsOriginal && places.stack > 0) add("arguments on the stack", original, 8 * places.stack);
   return slots;
@@ -136,6 +146,10 @@ function frame(context: TrampolineContext): readonly FrameSlot[] {
 function emitTrampoline(a: Assembler, context: TrampolineContext): void {
   const { plan, layout } = context;
   const { spec, fentry, fmodRet, fexit, sessions, callsOriginal, keepsResult } = plan;
+  if (spec.fromRow) {
+    emitFromRow(a, context);
+    return;
+  }
   const places = frameOf(context);
   const { result, kept } = places;
   if (layout.bti) bti(a, JC);
@@ -168,7 +182,101 @@ function emitTrampoline(a: Assembler, context: TrampolineContext): void {
   a.loadSlot(X19, kept);
   a.loadSlot(X20, kept + 8);
   if (keepsResult) a.loadSlot(X0, result);
-  emitFrameExit(a, context);
+  if (spec.indirect) emitIndirectExit(a);
+  else emitFrameExit(a, callsOriginal);
+}
+
+/** One that goes by rows. Where the function has none, or one of programs that run before it only, it goes on in the function. */
+function emitFromRow(a: Assembler, context: TrampolineContext): void {
+  const { layout } = context;
+  const places = frameOf(context);
+  const goesOn = a.label();
+  const lists = a.label();
+  if (layout.bti) bti(a, JC);
+  emitFrameEntry(a, context, places);
+  saveArgs(a, context, places);
+  a.storeSlot(X19, places.kept, X10);
+  a.storeSlot(X20, places.kept + 8, X10);
+  emitAddress(a, X0, { kind: "rows" });
+  a.loadSlot(X1, places.ip);
+  emitCall(a, { kind: "row-search" }, context);
+  a.cbz(X0, goesOn);
+  a.storeSlot(X0, places.row, X10);
+  add_imm(a, 1, X19, X0, Row.LISTS, 0);
+  ldr_uoff(a, 1, X10, X0, 0);
+  a.cbz(X10, lists);
+  emitSessions(a, places);
+  emitRowCall(a, context, places, "enter");
+  a.bind(lists);
+  emitRowRuns(a, context, places);
+  // The second list has no end where the row has none: then its first word is that end.
+  ldr_uoff(a, 1, X10, X19, 0);
+  a.cbz(X10, goesOn);
+  callOriginal(a, context, places);
+  emitRowRuns(a, context, places);
+  emitRowCall(a, context, places, "exit");
+  a.loadSlot(X19, places.kept);
+  a.loadSlot(X20, places.kept + 8);
+  a.loadSlot(X0, places.result);
+  emitFrameExit(a, true);
+  a.bind(goesOn);
+  restoreRegisters(a, context, places);
+  a.loadSlot(X19, places.kept);
+  a.loadSlot(X20, places.kept + 8);
+  emitFrameExit(a, false);
+}
+
+/** Clears the result and the words of sessions; x10 is what a row begins with. */
+function emitSessions(a: Assembler, { result, ip }: TrampolineFrame): void {
+  const next = a.label();
+  const end = a.label();
+  a.storeSlot(XZR, result, X9);
+  a.bind(next);
+  add_imm(a, 1, X10, X10, 1, 0);
+  a.cbz(X10, end);
+  // x10 is minus the sessions whose words are left, the last one's first
+  add_ext(a, 1, X9, SP, X10, UXTX, 3);
+  str_uoff(a, 1, XZR, X9, ip / 8);
+  a.b(next);
+  a.bind(end);
+}
+
+/** Runs the list at x19 and leaves x19 behind its end. */
+function emitRowRuns(a: Assembler, context: TrampolineContext, { runContext, args, meta }: TrampolineFrame): void {
+  const [next, skip, over, special] = [a.label(), a.label(), a.label(), a.label()];
+  a.bind(next);
+  ldr_uoff(a, 1, X10, X19, 0);
+  subs_imm(a, 1, XZR, X10, Row.SKIPPED, 0);
+  a.bCond(CC.ls, special);
+  ldr_uoff(a, 1, X10, X19, Row.COOKIE / 8);
+  a.storeSlot(X10, runContext, X9);
+  ldr_uoff(a, 1, X10, X19, Row.META / 8);
+  a.storeSlot(X10, meta, X9);
+  ldr_uoff(a, 1, X0, X19, Row.OBJECT / 8);
+  add_imm(a, 1, X1, SP, runContext, 0);
+  emitCall(a, host("program-enter"), context);
+  a.mov(1, X20, X0);
+  a.cbz(X0, skip);
+  add_imm(a, 1, X0, SP, args, 0);
+  ldr_uoff(a, 1, X10, X19, Row.PROGRAM / 8);
+  blr(a, X10);
+  a.bind(skip);
+  ldr_uoff(a, 1, X0, X19, Row.OBJECT / 8);
+  a.mov(1, X1, X20);
+  add_imm(a, 1, X2, SP, runContext, 0);
+  emitCall(a, host("program-exit"), context);
+  a.bind(over);
+  add_imm(a, 1, X19, X19, Row.ENTRY, 0);
+  a.b(next);
+  a.bind(special);
+  a.bCond(CC.eq, over);
+  add_imm(a, 1, X19, X19, 8, 0);
+}
+
+/** Tells the host that a call of the original begins, or that it is over, for the row that it found. */
+function emitRowCall(a: Assembler, context: TrampolineContext, { row }: TrampolineFrame, part: "enter" | "exit"): void {
+  a.loadSlot(X0, row);
+  emitCall(a, host(part), context);
 }
 
 /** Whether what is called here would lose the count of tail calls. */
@@ -197,15 +305,11 @@ function emitFunctionAddress(a: Assembler, { plan, layout }: TrampolineContext, 
 }
 
 /** A trampoline that has called the original returns to the caller's address, which is in x9 then; else into the function. */
-function emitFrameExit(a: Assembler, { plan }: TrampolineContext): void {
+function emitFrameExit(a: Assembler, callsOriginal: boolean): void {
   a.movSp(SP, X29);
   ldp_post(a, 1, X29, X30, SP, 2);
-  if (plan.spec.indirect) {
-    ret(a, X30);
-    return;
-  }
   ldp_post(a, 1, X29, X9, SP, 2);
-  if (plan.callsOriginal) {
+  if (callsOriginal) {
     a.mov(1, X30, X9);
     ret(a, X9);
   } else {
@@ -213,6 +317,12 @@ function emitFrameExit(a: Assembler, { plan }: TrampolineContext): void {
     a.mov(1, X30, X9);
     ret(a, X10);
   }
+}
+
+function emitIndirectExit(a: Assembler): void {
+  a.movSp(SP, X29);
+  ldp_post(a, 1, X29, X30, SP, 2);
+  ret(a, X30);
 }
 
 /** The words of programs. What is above an argument in its word on the stack is the caller's garbage; in a register it is left there. */

@@ -64,6 +64,12 @@ export const GOLDEN_TRAMPOLINES: Readonly<Record<string, GoldenTrampoline>> = {
     findsCookie: true,
     rest: { original: "from-stack" },
   },
+  "from-row": {
+    title: "programs by the row of the function that it was called for",
+    model: "int (int, u64)",
+    links: [],
+    rest: { original: "from-stack", fromRow: true },
+  },
   "tail-calls": {
     title: "around a program that can make tail calls, fexit",
     model: "int (void *)",

@@ -396,6 +396,7 @@ export {
   type TrampolineRun,
   type TrampolineSpec,
 } from "./trampoline/plan.ts";
+export { type EncodedRow, encodeRow, Row, type RowProgram } from "./trampoline/row.ts";
 
 // multi/*.ts
 export { applyPlan } from "./multi/apply.ts";

@@ -1,14 +1,15 @@
 // Code that runs programs around a function: what Linux 7.2 shows on riscv64, and for tail calls what followed it.
-import type {
-  FrameSlot,
-  FunctionContext,
-  Symbol as SymbolRef,
-  TailCallScheme,
-  TrampolineContext,
-  TrampolineParts,
-  TrampolineRun,
+import {
+  type FrameSlot,
+  type FunctionContext,
+  Row,
+  type Symbol as SymbolRef,
+  type TailCallScheme,
+  type TrampolineContext,
+  type TrampolineParts,
+  type TrampolineRun,
 } from "@bpfkit/core";
-import { A0, A1, A2, A5, A6, RA, S0, S1, SP, T0, T1, ZERO } from "./abi.ts";
+import { A0, A1, A2, A5, A6, RA, S0, S1, S2, SP, T0, T1, T2, ZERO } from "./abi.ts";
 import { type Assembler, CC } from "./assembler.ts";
 import { emit } from "./emit.ts";
 import { NEAR_SITE, SITE } from "./poke.ts";
@@ -36,6 +37,7 @@ const SESSION = 8n;
  *                ... a word of each session, the first on top
  *   run          run context of a program, 16 bytes
  *                s1 of the caller
+ *                s2 of the caller, and the address of the row   where it goes by rows
  *                a6: what counts tail calls                     where one can be reached
  *                up to 8 bytes of nothing
  *                ... stack arguments of the original            where it is called
@@ -54,6 +56,8 @@ interface Shape {
   readonly sessions: number;
   readonly run: number;
   readonly s1: number;
+  readonly s2: number;
+  readonly row: number;
   readonly counter: number;
   /** All of it below s0, a multiple of 16. */
   readonly size: number;
@@ -71,7 +75,9 @@ function shapeOf({ plan }: TrampolineContext): Shape {
   const ip = spec.funcIp ? meta - 8 : meta;
   const run = ip - 8 * sessions - 16;
   const s1 = run - 8;
-  const counter = spec.tailCalls ? s1 - 8 : s1;
+  const s2 = s1 - 8;
+  const row = s2 - 8;
+  const counter = spec.tailCalls ? s1 - 8 : spec.fromRow ? row : s1;
   const stack = callsOriginal ? places.stack : 0;
   return {
     result,
@@ -81,6 +87,8 @@ function shapeOf({ plan }: TrampolineContext): Shape {
     sessions: ip - 8,
     run,
     s1,
+    s2,
+    row,
     counter,
     size: (8 * stack - counter + 15) & -16,
     stack,
@@ -97,23 +105,16 @@ interface Writing {
 
 function emitTrampoline(a: Assembler, context: TrampolineContext): void {
   const { plan, features, layout, scheme } = context;
-  const { spec, places, sessions, callsOriginal, keepsResult } = plan;
+  const { spec, sessions, callsOriginal, keepsResult } = plan;
   const shape = shapeOf(context);
   const writing: Writing = { a, context, shape };
   a.choose(features, layout);
 
   emitEnter(writing);
-  if (spec.funcIp) {
-    emitFunctionAddress(writing, T1);
-    a.sd(T1, shape.ip, S0);
-  }
-  emitMeta(writing, 0n);
-  for (const [i, { in: where, index }] of places.slots.entries()) {
-    if (where === "register") a.sd(A0 + index, shape.args + 8 * i, S0);
-    else {
-      a.ld(T1, shape.callerStack + 8 * index, S0);
-      a.sd(T1, shape.args + 8 * i, S0);
-    }
+  emitSeen(writing);
+  if (spec.fromRow) {
+    emitFromRow(writing);
+    return;
   }
   if (callsOriginal) emitImageCall(writing, "enter");
   for (let session = 0; session < sessions; session++) a.sd(ZERO, shape.sessions - 8 * session, S0);
@@ -142,7 +143,113 @@ function emitTrampoline(a: Assembler, context: TrampolineContext): void {
   if (keepsResult) a.ld(A5, shape.result + 8, S0);
   if (spec.indirect) emitResult(writing);
   else if (keepsResult) a.ld(A0, shape.result, S0);
-  emitLeave(writing);
+  emitLeave(writing, spec.indirect === true || callsOriginal);
+}
+
+/** The rest of one that goes by rows. Where the function has none, or one of programs that run before it only, it goes on in the function. */
+function emitFromRow(writing: Writing): void {
+  const { a, shape } = writing;
+  const goesOn = a.label();
+  const lists = a.label();
+  a.sd(S2, shape.s2, S0);
+  emitAddress(a, A0, { kind: "rows" });
+  a.ld(A1, shape.ip, S0);
+  emitCall(a, { kind: "row-search" });
+  a.b(CC.eq, A5, ZERO, goesOn); // all of what a program gives
+  a.sd(A5, shape.row, S0);
+  a.addi(S2, A5, Row.LISTS);
+  a.ld(T2, 0, A5);
+  a.b(CC.eq, T2, ZERO, lists);
+  emitSessions(writing);
+  emitRowCall(writing, "enter");
+  a.bind(lists);
+  emitRowRuns(writing);
+  // The second list has no end where the row has none: then its first word is that end.
+  a.ld(T2, 0, S2);
+  a.b(CC.eq, T2, ZERO, goesOn);
+  emitOriginal(writing);
+  emitRowRuns(writing);
+  emitRowCall(writing, "exit");
+  a.ld(S2, shape.s2, S0);
+  a.ld(A5, shape.result + 8, S0);
+  a.ld(A0, shape.result, S0);
+  emitLeave(writing, true);
+  a.bind(goesOn);
+  emitArgs(writing);
+  a.ld(S2, shape.s2, S0);
+  emitLeave(writing, false);
+}
+
+/** Clears the result and the words of sessions; t2 is what a row begins with. */
+function emitSessions({ a, shape }: Writing): void {
+  const next = a.label();
+  const end = a.label();
+  a.sd(ZERO, shape.result, S0);
+  a.bind(next);
+  a.addi(T2, T2, 1);
+  a.b(CC.eq, T2, ZERO, end);
+  // t2 is minus the sessions whose words are left, the last one's first
+  a.sh3add(T1, T2, S0);
+  a.sd(ZERO, shape.ip, T1);
+  a.j(next);
+  a.bind(end);
+}
+
+/** Runs the list at s2 and leaves s2 behind its end. */
+function emitRowRuns({ a, shape }: Writing): void {
+  const [next, skip, over, special] = [a.label(), a.label(), a.label(), a.label()];
+  a.bind(next);
+  a.ld(T2, 0, S2);
+  a.addi(T2, T2, -Row.LIVE);
+  a.b(CC.lt, T2, ZERO, special);
+  a.ld(T1, Row.COOKIE, S2);
+  a.sd(T1, shape.run, S0);
+  a.ld(T1, Row.META, S2);
+  a.sd(T1, shape.meta, S0);
+  a.ld(A0, Row.OBJECT, S2);
+  a.addi(A1, S0, shape.run);
+  emitCall(a, { kind: "trampoline", part: "program-enter" });
+  a.mv(S1, A0);
+  a.b(CC.eq, A0, ZERO, skip);
+  a.addi(A0, S0, shape.args);
+  a.ld(T1, Row.PROGRAM, S2);
+  emit.jalr(a, RA, 0, T1);
+  a.bind(skip);
+  a.ld(A0, Row.OBJECT, S2);
+  a.mv(A1, S1);
+  a.addi(A2, S0, shape.run);
+  emitCall(a, { kind: "trampoline", part: "program-exit" });
+  a.bind(over);
+  a.addi(S2, S2, Row.ENTRY);
+  a.j(next);
+  a.bind(special);
+  a.addi(T2, T2, Row.LIVE - Row.SKIPPED);
+  a.b(CC.eq, T2, ZERO, over);
+  a.addi(S2, S2, 8);
+}
+
+/** Tells the host that a call of the original begins, or that it is over, for the row that it found. */
+function emitRowCall({ a, shape }: Writing, part: "enter" | "exit"): void {
+  a.ld(A0, shape.row, S0);
+  emitCall(a, { kind: "trampoline", part });
+}
+
+/** What programs see: their arguments, the word in front of these, and the function's address where one asks for it. */
+function emitSeen(writing: Writing): void {
+  const { a, context, shape } = writing;
+  const { spec, places } = context.plan;
+  if (spec.funcIp) {
+    emitFunctionAddress(writing, T1);
+    a.sd(T1, shape.ip, S0);
+  }
+  emitMeta(writing, 0n);
+  for (const [i, { in: where, index }] of places.slots.entries()) {
+    if (where === "register") a.sd(A0 + index, shape.args + 8 * i, S0);
+    else {
+      a.ld(T1, shape.callerStack + 8 * index, S0);
+      a.sd(T1, shape.args + 8 * i, S0);
+    }
+  }
 }
 
 /** Makes the frame, or both: the function's own comes first. */
@@ -164,8 +271,8 @@ function emitEnter({ a, context, shape }: Writing): void {
 }
 
 /** Takes the frames down and goes to the function's caller, or on in the function. */
-function emitLeave({ a, context, shape }: Writing): void {
-  const { spec, callsOriginal } = context.plan;
+function emitLeave({ a, context, shape }: Writing, returns: boolean): void {
+  const { spec } = context.plan;
   const { size } = shape;
   a.ld(S1, shape.s1, S0);
   a.ld(spec.indirect ? RA : T0, size - 8, SP);
@@ -176,7 +283,7 @@ function emitLeave({ a, context, shape }: Writing): void {
     a.ld(S0, 0, SP);
     a.addi(SP, SP, 16);
   }
-  if (spec.indirect || callsOriginal) a.ret();
+  if (returns) a.ret();
   else a.jr(T0);
 }
 
@@ -327,6 +434,10 @@ function frame(context: TrampolineContext): readonly FrameSlot[] {
   }
   add("run context", shape.run, 16);
   add("s1", shape.s1);
+  if (spec.fromRow) {
+    add("s2", shape.s2);
+    add("row", shape.row);
+  }
   if (spec.tailCalls) {
     const { carries } = context.scheme;
     add(carries === "address" ? "address of the count of tail calls" : "tail calls left", shape.counter);

@@ -1,14 +1,15 @@
 // Code that runs linked programs around a function: what Linux 7.2 shows on x86-64.
-import type {
-  FrameSlot,
-  FunctionContext,
-  Symbol as SymbolRef,
-  TrampolineContext,
-  TrampolineParts,
-  TrampolineRun,
-  TrampolineSymbol,
+import {
+  type FrameSlot,
+  type FunctionContext,
+  Row,
+  type Symbol as SymbolRef,
+  type TrampolineContext,
+  type TrampolineParts,
+  type TrampolineRun,
+  type TrampolineSymbol,
 } from "@bpfkit/core";
-import { R8, R11, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP } from "./abi.ts";
+import { R8, R11, R13, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP } from "./abi.ts";
 import { type Assembler, CC } from "./assembler.ts";
 import { DISP0, DISP8, DISP32, emit, emitMem, indexed } from "./emit.ts";
 import { emitMovImm64 } from "./lower/memory.ts";
@@ -17,6 +18,7 @@ import { nop5, SITE } from "./prologue.ts";
 const { add_rm64_imm8, call_rel32, call_rm64, endbr64, leave, mov_r64_imm64, mov_rm64_r64, nop, pop_r64, push_r64, ret,
   sub_rm64_imm8, sub_rm64_imm32, test_rm64_r64 } = emit; // biome-ignore format: by name
 const {
+  call_rm64: call_m64,
   cmp_rm64_imm8,
   lea_r64_m,
   mov_r64_rm64,
@@ -44,6 +46,9 @@ interface Places {
   /** Lowest word of sessions. */
   readonly sessions: number;
   readonly saved: number;
+  /** Of one that goes by rows: r13 of the function's caller, and the address of the row. */
+  readonly saved2: number;
+  readonly row: number;
   readonly runContext: number;
   readonly tailCalls: number;
   /** Words of arguments on the stack for the original: rsp at its call. */
@@ -67,6 +72,7 @@ const RUN_CONTEXT = 16;
  *   ctx - 16            the function's address, where a program asks for it
  *                       words of sessions, that of the first attached highest
  *                       rbx
+ *                       r13, and the address of the row, where it goes by rows
  *                       run context of a program: cookie, and a word for the host
  *                       count of tail calls, or its address, where the function can make them
  *   rsp                 words of arguments on the stack for the original
@@ -88,6 +94,8 @@ function placesOf(context: TrampolineContext): Places {
   const ip = below(spec.funcIp === true ? 1 : 0);
   const sessionWords = below(sessions);
   const saved = below(1);
+  const saved2 = below(spec.fromRow === true ? 1 : 0);
+  const row = below(spec.fromRow === true ? 1 : 0);
   const runContext = below(RUN_CONTEXT / 8);
   const passed = callsOriginal ? places.stack : 0;
   const tailCalls = passed > 0 ? below(isCounted(context) ? 1 : 0) : at - 8;
@@ -102,6 +110,8 @@ function placesOf(context: TrampolineContext): Places {
     ip,
     sessions: sessionWords,
     saved,
+    saved2,
+    row,
     runContext,
     tailCalls,
     passed: at,
@@ -118,6 +128,10 @@ function emitTrampoline(a: Assembler, context: TrampolineContext): void {
   const { plan, layout } = context;
   const { spec, callsOriginal } = plan;
   const at = placesOf(context);
+  if (spec.fromRow === true) {
+    emitFromRow(a, context);
+    return;
+  }
   if (spec.indirect === true && layout.ibt) endbr64(a);
   emitFrame(a, context, at);
   if (spec.indirect === true) emitStoreImm(a, at.result, 0); // of a program that may not run
@@ -144,6 +158,97 @@ function emitTrampoline(a: Assembler, context: TrampolineContext): void {
   if (plan.sessions > 0) emitStoreImm(a, at.meta, plan.places.slots.length, AT_EXIT);
   for (const run of plan.fexit) emitRun(a, context, at, run);
   emitEnd(a, context, at);
+}
+
+/** One that goes by rows. Where the function has none, or one of programs that run before it only, it goes on in the function. */
+function emitFromRow(a: Assembler, context: TrampolineContext): void {
+  const at = placesOf(context);
+  const goesOn = a.label();
+  const lists = a.label();
+  emitFrame(a, context, at);
+  mov_m64_r64(a, RBP, at.saved2, R13);
+  emitAddress(a, RDI, { kind: "rows" });
+  mov_r64_rm64(a, RSI, RBP, at.ip);
+  emitCall(a, { kind: "row-search" });
+  test_rm64_r64(a, RAX, RAX);
+  a.jcc(CC.e, goesOn);
+  mov_m64_r64(a, RBP, at.row, RAX);
+  lea_r64_m(a, R13, RAX, Row.LISTS);
+  mov_r64_rm64(a, RCX, RAX, 0);
+  test_rm64_r64(a, RCX, RCX);
+  a.jcc(CC.e, lists);
+  emitSessions(a, at);
+  mov_r64_rm64(a, RDI, RBP, at.row);
+  emitCall(a, { kind: "trampoline", part: "enter" });
+  a.bind(lists);
+  emitRowRuns(a, at);
+  // The second list has no end where the row has none: then its first word is that end.
+  cmp_rm64_imm8(a, R13, 0, 0);
+  a.jcc(CC.e, goesOn);
+  emitOriginal(a, context, at);
+  emitRowRuns(a, at);
+  mov_r64_rm64(a, RDI, RBP, at.row);
+  emitCall(a, { kind: "trampoline", part: "exit" });
+  mov_r64_rm64(a, RAX, RBP, at.result);
+  emitLeave(a, at);
+  add_rm64_imm8(a, RSP, 8); // the return address into the function
+  ret(a);
+  a.bind(goesOn);
+  emitRestoreArgs(a, context, at);
+  emitLeave(a, at);
+  ret(a);
+}
+
+/** Clears the result and the words of sessions; rcx is what a row begins with. */
+function emitSessions(a: Assembler, at: Places): void {
+  const next = a.label();
+  const end = a.label();
+  emitStoreImm(a, at.result, 0);
+  a.bind(next);
+  add_rm64_imm8(a, RCX, 1);
+  a.jcc(CC.e, end);
+  // rcx is minus the sessions whose words are left, the last one's first; rax is 0
+  mov_m64_r64(a, indexed(RBP, RCX, 8), at.ip, RAX);
+  a.jmp(next);
+  a.bind(end);
+}
+
+/** Runs the list at r13 and leaves r13 behind its end. */
+function emitRowRuns(a: Assembler, at: Places): void {
+  const [next, skip, over, special] = [a.label(), a.label(), a.label(), a.label()];
+  a.bind(next);
+  cmp_rm64_imm8(a, R13, 0, Row.SKIPPED);
+  a.jcc(CC.be, special);
+  mov_r64_rm64(a, RAX, R13, Row.COOKIE);
+  mov_m64_r64(a, RBP, at.runContext, RAX);
+  mov_r64_rm64(a, RAX, R13, Row.META);
+  mov_m64_r64(a, RBP, at.meta, RAX);
+  mov_r64_rm64(a, RDI, R13, Row.OBJECT);
+  lea_r64_m(a, RSI, RBP, at.runContext);
+  emitCall(a, { kind: "trampoline", part: "program-enter" });
+  mov_rm64_r64(a, RBX, RAX);
+  test_rm64_r64(a, RAX, RAX);
+  a.jcc(CC.e, skip);
+  lea_r64_m(a, RDI, RBP, at.args);
+  call_m64(a, R13, Row.PROGRAM);
+  a.bind(skip);
+  mov_r64_rm64(a, RDI, R13, Row.OBJECT);
+  mov_rm64_r64(a, RSI, RBX);
+  lea_r64_m(a, RDX, RBP, at.runContext);
+  emitCall(a, { kind: "trampoline", part: "program-exit" });
+  a.bind(over);
+  add_rm64_imm8(a, R13, Row.ENTRY);
+  a.jmp(next);
+  a.bind(special);
+  a.jcc(CC.e, over);
+  add_rm64_imm8(a, R13, 8);
+}
+
+/** The registers of the function's caller, and its frame. */
+function emitLeave(a: Assembler, at: Places): void {
+  mov_r64_rm64(a, RBX, RBP, at.saved);
+  mov_r64_rm64(a, R13, RBP, at.saved2);
+  leave(a);
 }
 
 /** Makes the frame and fills what programs see. */
@@ -344,6 +449,10 @@ function frameSlots(context: TrampolineContext): readonly FrameSlot[] {
   if (spec.funcIp === true) add("address of the function", at.ip);
   for (let i = 0; i < sessions; i++) add(`session ${i}`, at.sessions + 8 * (sessions - 1 - i));
   add("rbx", at.saved);
+  if (spec.fromRow === true) {
+    add("r13", at.saved2);
+    add("row", at.row);
+  }
   add("run context", at.runContext, RUN_CONTEXT);
   const passed = callsOriginal ? places.stack : 0;
   if (isCounted(context)) {

@@ -107,6 +107,7 @@ function callOf({ links, indirect = false }: TrampolineSpec, words: number): Tra
     links,
     funcIp: false,
     indirect,
+    fromRow: false,
     words: new Array<bigint>(words).fill(7n),
     allowed: new Array<boolean>(MOST_LINKS).fill(true),
     returns: new Array<bigint>(MOST_LINKS).fill(0n),

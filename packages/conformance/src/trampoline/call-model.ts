@@ -9,6 +9,8 @@ export interface TracedCall {
   readonly funcIp: boolean;
   /** Called through a pointer in a table: the one program is the function. */
   readonly indirect: boolean;
+  /** The trampoline looks up what to run. */
+  readonly fromRow: boolean;
   /** The words of its arguments. */
   readonly words: readonly bigint[];
   /** Per link: whether the host lets the program run, and what it returns. */
@@ -109,6 +111,7 @@ export function expectedOutcome(
     for (const [link, { kind }] of lastFirst) if (kind === when || kind === "fsession") run(link, when);
   };
 
+  if (call.fromRow) events.push(rowText(ip));
   if (call.indirect) return { result: run(0, "fentry") ?? 0n, events };
   if (isWrapped) events.push("enter");
   runAll("fentry");
@@ -156,6 +159,10 @@ export function exitText(link: number, token: bigint): string {
 
 export function searchText(link: number, ip: bigint): string {
   return `cookie of ${link} for the function at ${hex(ip)}`;
+}
+
+export function rowText(ip: bigint): string {
+  return `row of the function at ${hex(ip)}`;
 }
 
 export function originalText(ip: bigint, words: readonly bigint[]): string {

@@ -8,6 +8,7 @@ import {
   type LinkKind,
   notesOf,
   parseFuncModel,
+  type TrampolineLink,
   type TrampolineSpec,
 } from "@bpfkit/core";
 import { Random } from "../random.ts";
@@ -50,7 +51,7 @@ export interface TrampolineReport {
 }
 
 /** A trampoline around a function. */
-interface Asked extends Pick<TrampolineSpec, "original" | "indirect"> {
+interface Asked extends Pick<TrampolineSpec, "original" | "indirect" | "fromRow"> {
   readonly kinds: readonly LinkKind[];
 }
 
@@ -64,13 +65,18 @@ const BPF_ARGS = 5;
 
 /**
  * Makes trampolines and calls functions through them. All of them, with the default models: 85 lists x 34 functions, original known and from the
- * stack, and for each function two that are called through a pointer; some seconds per backend.
+ * stack, those 40 that rows can hold also from rows, and for each function two that are called through a pointer; some seconds per backend.
  */
 export function checkTrampolines(backend: Backend, options: TrampolineLawOptions = {}): TrampolineReport {
   const { compile, models = FUNCTION_MODELS, lists = LINK_LISTS, part = { index: 0, count: 1 } } = options;
   let world: TrampolineWorld | undefined;
   let [number, trampolines, calls] = [0, 0, 0];
-  const asked = [...ORIGINALS.flatMap((original) => lists.map((kinds) => ({ kinds, original }))), ...INDIRECT];
+  const inRows = lists.filter((kinds) => !kinds.includes("fmod_ret"));
+  const asked: readonly Asked[] = [
+    ...ORIGINALS.flatMap((original) => lists.map((kinds) => ({ kinds, original }))),
+    ...inRows.map((kinds) => ({ kinds, original: "from-stack", fromRow: true }) as const),
+    ...INDIRECT,
+  ];
   for (const text of models) {
     const model = parseFuncModel(text);
     for (const one of asked) {
@@ -90,16 +96,21 @@ export function checkTrampolines(backend: Backend, options: TrampolineLawOptions
 function tryTrampoline(
   world: TrampolineWorld,
   model: FuncModel,
-  { kinds, original, indirect = false }: Asked,
+  { kinds, original, indirect = false, fromRow = false }: Asked,
   seed: number,
 ): { readonly calls: number; readonly breach: TrampolineBreach | undefined } {
   const random = new Random(seed);
   const spec: TrampolineSpec = {
     model,
-    links: kinds.map((kind) => ({ kind, cookie: random.pick(COOKIES), findsCookie: random.below(4) === 0 })),
+    links: kinds.map((kind) => ({
+      kind,
+      cookie: random.pick(COOKIES),
+      findsCookie: random.below(4) === 0 && !fromRow,
+    })),
     original,
-    funcIp: random.below(2) === 1,
+    funcIp: random.below(2) === 1 || fromRow,
     indirect,
+    fromRow,
   };
   const { slots, stack } = world.backend.classifyArgs(model);
   const targets: readonly Target[] =
@@ -113,8 +124,7 @@ function tryTrampoline(
       const what = describeSpec(spec, target);
       return { calls, breach: { what, expected: "a trampoline", found: error.message, listing: "" } };
     }
-    const blocks = world.trampoline.image.patchSites.length;
-    for (const call of callsOf(random, spec, slots.length, target === "function" ? blocks : 0)) {
+    for (const call of callsOf(random, spec, slots.length, target === "function" ? world.blocks : 0)) {
       calls++;
       // Of a program, a caller outside of BPF sees 32 bits.
       const { result } = call;
@@ -148,13 +158,14 @@ function callsOf(random: Random, spec: TrampolineSpec, words: number, blocks: nu
 
 /** A call in which every program runs and returns 0, and so does the function, with another result. */
 export function plainCall(
-  { links, funcIp = false, indirect = false, model }: TrampolineSpec,
+  { links, funcIp = false, indirect = false, fromRow = false, model }: TrampolineSpec,
   words: number,
 ): TracedCall {
   return {
     links,
     funcIp,
     indirect,
+    fromRow,
     words: Array.from({ length: words }, (_, i) => wordOf(i)),
     allowed: new Array<boolean>(MOST_LINKS).fill(true),
     returns: new Array<bigint>(MOST_LINKS).fill(0n),
@@ -216,9 +227,9 @@ function differenceOf(expected: Outcome, found: Outcome): Pick<TrampolineBreach,
   return { expected: `result ${expected.result.toString(16)}`, found: `result ${found.result.toString(16)}` };
 }
 
-function describeSpec({ links, original, funcIp, indirect }: TrampolineSpec, target: Target): string {
+function describeSpec({ links, original, funcIp, indirect, fromRow }: TrampolineSpec, target: Target): string {
   const kinds = links.map(({ kind }) => kind).join(", ") || "no link";
-  const where = indirect ? "through a pointer" : original;
+  const where = indirect ? "through a pointer" : fromRow ? "from a row" : original;
   return `${kinds}; ${where}${funcIp ? ", func ip" : ""}${target === "program" ? ", around a program" : ""}`;
 }
 
@@ -228,7 +239,10 @@ function describeCall({ links, allowed, returns, off, offFrom }: TracedCall): st
   return ways.join("; ");
 }
 
-/** One image that finds the original by what the call at an entry left, around several functions: each is called with its own arguments. */
+/**
+ * One image that finds the original by what the call at an entry left, around several functions: each is called with its own arguments. Where it goes by
+ * rows, each also has its own programs.
+ */
 export function sharedImageBreach(
   backend: Backend,
   { compile }: Pick<TrampolineLawOptions, "compile"> = {},
@@ -236,12 +250,13 @@ export function sharedImageBreach(
   for (const text of FUNCTION_MODELS.filter((_, i) => i % SHARED_PART === 0)) {
     const world = new TrampolineWorld(backend, { compile });
     const model = parseFuncModel(text);
-    for (const kinds of SHARED) {
-      const links = kinds.map((kind, i) => ({ kind, findsCookie: i === 0 }));
-      const spec: TrampolineSpec = { model, links, original: "from-stack", funcIp: true };
-      world.attach(spec, "function");
+    for (const { lists, fromRow } of SHARED) {
+      const linksOf = (list: number): TrampolineLink[] =>
+        lists[list % lists.length]!.map((kind, i) => ({ kind, findsCookie: i === 0 && !fromRow }));
+      world.attach({ model, links: linksOf(0), original: "from-stack", funcIp: true, fromRow }, "function");
       for (const [i, target] of (["function", "second function", "third function"] as const).entries()) {
-        if (i > 0) world.share(target);
+        if (i > 0) world.share(target, linksOf(i));
+        const { spec } = world;
         const plain = plainCall(spec, world.places.slots.length);
         const words = plain.words.map((word) => word ^ BigInt(i << 16));
         const breach = breachOf(world, spec, target, { ...plain, words, result: narrowed(model, BigInt(100 + i)) });
@@ -254,4 +269,10 @@ export function sharedImageBreach(
 
 /** One function type of so many. */
 const SHARED_PART = 4;
-const SHARED: readonly (readonly LinkKind[])[] = [["fentry"], ["fexit"], ["fmod_ret", "fsession"]];
+/** The lists of the functions, in turn. */
+const SHARED: readonly { readonly lists: readonly (readonly LinkKind[])[]; readonly fromRow: boolean }[] = [
+  { lists: [["fentry"]], fromRow: false },
+  { lists: [["fexit"]], fromRow: false },
+  { lists: [["fmod_ret", "fsession"]], fromRow: false },
+  { lists: [["fexit", "fentry"], ["fentry"], ["fsession", "fexit", "fsession"]], fromRow: true },
+];

@@ -1,12 +1,15 @@
 // A function that can be traced, who calls it, and programs that tell what they find: all of it functions and code that a backend made.
 import {
+  Access,
   type Allocation,
   type ArgPlaces,
   assemble,
   type Backend,
   type CompileOptions,
   type Cpu,
+  type EncodedRow,
   type Executable,
+  encodeRow,
   type FunctionExecution,
   type GuestCall,
   type Host,
@@ -16,9 +19,11 @@ import {
   jit,
   Memory,
   type PlacedCode,
+  Row,
   type SiteState,
   type Symbol as SymbolRef,
   type TextSite,
+  type TrampolineLink,
   type TrampolineSpec,
   trust,
 } from "@bpfkit/core";
@@ -30,6 +35,7 @@ import {
   nextWord,
   type Outcome,
   originalText,
+  rowText,
   searchText,
   seesResult,
   type TracedCall,
@@ -48,10 +54,11 @@ const OBJECT = 16n;
 const NOP: SiteState = { kind: "nop" };
 const NOTHING: ArgPlaces = { slots: [], registers: 0, stack: 0, result: { size: 8, signed: false } };
 
-/** The host's part in programs: one tells what it finds, one is the body of a function that is a program, one finds cookies. */
+/** The host's part in programs: one tells what it finds, one is the body of a function that is a program, two find cookies and rows. */
 export const TELL: number = 1;
 const BODY = 2;
 const SEARCH = 3;
+const FIND_ROW = 4;
 
 /** Tells its context, and uses all registers that it has to give back. */
 const telling = (link: number): string =>
@@ -105,7 +112,11 @@ export class TrampolineWorld {
   readonly #cookies: Allocation;
   /** Finds cookies: a program, which gives all 64 bits on every architecture. */
   readonly #search: Executable;
+  /** Finds rows, in the same way. */
+  readonly #rowSearch: Executable;
   readonly #stack: Allocation;
+  /** The rows of functions, by their addresses. */
+  readonly #rows = new Map<bigint, { readonly row: EncodedRow; readonly at: Allocation }>();
   #spec: TrampolineSpec | undefined;
   #places: ArgPlaces = NOTHING;
   #trampoline: PlacedCode | undefined;
@@ -147,9 +158,11 @@ export class TrampolineWorld {
           [TELL]: (call) => this.#tell(call),
           [BODY]: (call) => this.#body(call, "program"),
           [SEARCH]: (call) => this.#findCookie(call),
+          [FIND_ROW]: (call) => this.#findRow(call),
         }),
       );
     this.#search = load(`call ${SEARCH}\nexit`);
+    this.#rowSearch = load(`call ${FIND_ROW}\nexit`);
     const bpf = load(FUNCTION);
     this.targets = {
       function: traced("function"),
@@ -179,16 +192,26 @@ export class TrampolineWorld {
     return { address: place.address, original: site.address + BigInt(site.size) };
   }
 
+  /** Runs of programs that can be turned off, in their order. */
+  get blocks(): number {
+    if (this.spec.fromRow !== true) return this.trampoline.image.patchSites.length;
+    return this.#rows.get(this.function.address)?.row.entries.length ?? 0;
+  }
+
   /** How the target's entry leads to the trampoline. */
   get entered(): "call" | "jump" {
     return this.backend.trampolines.jumps && this.spec.original === "known" && this.#callsOriginal ? "jump" : "call";
   }
 
-  /** Makes a trampoline, and leads the target's entry there, which is called from now on. @throws {BpfError} what the backend throws */
+  /**
+   * Makes a trampoline, and leads the target's entry there, which is called from now on. Where it goes by rows, the links are in the target's.
+   *
+   * @throws {BpfError} what the backend throws
+   */
   attach(spec: TrampolineSpec, target: Target): void {
     this.detach();
     const { memory } = this;
-    const image = this.#text.emitTrampoline(spec);
+    const image = this.#text.emitTrampoline(spec.fromRow === true ? { ...spec, links: [] } : spec);
     this.#spec = spec;
     this.#target = target;
     this.#places = this.#text.classifyArgs(spec.model);
@@ -203,8 +226,10 @@ export class TrampolineWorld {
     this.share(target);
   }
 
-  /** Leads another target's entry to the same trampoline; it is called from now on. */
-  share(target: Target): void {
+  /** Leads another target's entry to the same trampoline; it is called from now on. A row of its own can have other links. */
+  share(target: Target, links: readonly TrampolineLink[] = this.spec.links): void {
+    this.#spec = { ...this.spec, links };
+    if (this.spec.fromRow === true) this.#writeRow(this.targets[target].place.address);
     this.#poke(this.targets[target].site, NOP, this.#state);
     this.#attached.push(target);
     this.#target = target;
@@ -214,6 +239,8 @@ export class TrampolineWorld {
     if (this.#trampoline === undefined) return;
     for (const target of this.#attached) this.#poke(this.targets[target].site, this.#state, NOP);
     this.#attached = [];
+    for (const { at } of this.#rows.values()) this.memory.free(at);
+    this.#rows.clear();
     this.#state = NOP;
     this.#trampoline.release();
     this.#trampoline = undefined;
@@ -328,9 +355,31 @@ export class TrampolineWorld {
     return cookieOf(link, ip);
   }
 
+  /** The row of a function: none where it has no programs. */
+  #writeRow(ip: bigint): void {
+    const { fromRow: _, ...spec } = this.spec;
+    if (spec.links.length === 0) return;
+    const programs = this.programs.map(({ imageAddress }, i) => ({ code: imageAddress!, object: this.#objectOf(i) }));
+    const row = encodeRow(this.#text.planTrampoline({ ...spec, funcIp: true }), programs);
+    const at = this.memory.allocate("data", row.bytes.length, "row", Access.READ);
+    this.memory.write(at.address, row.bytes);
+    this.#rows.set(ip, { row, at });
+  }
+
+  #findRow({ args: [rows, ip] }: HostCall): bigint {
+    this.#note(rows === this.#cookies.address ? rowText(ip) : `a row of ${rows}`);
+    return this.#rows.get(ip)?.at.address ?? 0n;
+  }
+
+  #objectOf(link: number): bigint {
+    return this.#objects.address + OBJECT * BigInt(link + 1);
+  }
+
   #addressOf(symbol: SymbolRef): bigint {
     if (symbol.kind === "program") return this.programs[symbol.index]!.imageAddress!;
-    if (symbol.kind === "program-object") return this.#objects.address + OBJECT * BigInt(symbol.index + 1);
+    if (symbol.kind === "program-object") return this.#objectOf(symbol.index);
+    if (symbol.kind === "row-search") return this.#rowSearch.imageAddress!;
+    if (symbol.kind === "rows") return this.#cookies.address;
     if (symbol.kind === "cookie-search") return this.#search.imageAddress!;
     if (symbol.kind === "cookies") return this.#cookies.address + OBJECT * BigInt(symbol.index);
     invariant(symbol.kind === "trampoline", `${symbol.kind} in a trampoline`);
@@ -346,7 +395,9 @@ export class TrampolineWorld {
     if (part === "program-exit") return (call) => this.#programExit(call);
     return ({ args: [image] }) => {
       this.#checkStack(part, this.#isAligned);
-      this.#note(image === this.#objects.address ? part : `${part} of ${image}`);
+      const row = this.#rows.get(this.function.address)?.at.address;
+      const expected = this.spec.fromRow === true ? row : this.#objects.address;
+      this.#note(image === expected ? part : `${part} of ${image}`);
       return 0x1234_5678_9abc_def0n; // means nothing
     };
   }
@@ -400,15 +451,26 @@ export class TrampolineWorld {
   #turnOff(): void {
     if (this.#turned.length > 0) return;
     this.#turned = [...this.#call!.off];
-    for (const block of this.#turned) this.#poke(...this.#blockJump(block));
+    if (this.spec.fromRow === true) this.#markRow(Row.SKIPPED);
+    else for (const block of this.#turned) this.#poke(...this.#blockJump(block));
   }
 
   #turnOn(): void {
-    for (const block of this.#turned) {
-      const [site, from, to] = this.#blockJump(block);
-      this.#poke(site, to, from);
-    }
+    if (this.spec.fromRow === true) this.#markRow(Row.LIVE);
+    else
+      for (const block of this.#turned) {
+        const [site, from, to] = this.#blockJump(block);
+        this.#poke(site, to, from);
+      }
     this.#turned = [];
+  }
+
+  /** Writes what the entries of a row that were turned off begin with. */
+  #markRow(word: number): void {
+    if (this.#turned.length === 0) return;
+    const { row, at } = this.#rows.get(this.function.address)!;
+    for (const block of this.#turned)
+      this.memory.write(at.address + BigInt(row.entries[block]!.offset), Uint8Array.of(word));
   }
 
   #blockJump(block: number): readonly [TextSite, SiteState, SiteState] {

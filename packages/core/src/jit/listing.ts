@@ -90,6 +90,10 @@ function nameOf(symbol: SymbolRef, image: Image, program: Program | undefined): 
       return `cookies of program ${symbol.index}`;
     case "cookie-search":
       return "cookie search";
+    case "rows":
+      return "rows";
+    case "row-search":
+      return "row search";
     case "trampoline":
       return symbol.part;
     case "body":

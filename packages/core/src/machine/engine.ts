@@ -26,13 +26,15 @@ export type TrampolineSymbol =
   | { readonly kind: "program-object"; readonly index: number } // what stands for it in calls of the two below
   | { readonly kind: "cookies"; readonly index: number } // the table of cookies of link `index`
   | { readonly kind: "cookie-search" } // code: (table of cookies, function) → the function's cookie
+  | { readonly kind: "rows" } // where the rows of functions are
+  | { readonly kind: "row-search" } // code: (rows, function) → the function's row, or 0
   | {
       readonly kind: "trampoline";
       readonly part:
         | "program-enter" // (program-object, run context) → 0: not now; else what program-exit wants back
         | "program-exit" // (program-object, what program-enter gave, run context)
-        | "enter" // (image): a call of the original begins
-        | "exit" // (image): it is over, and so is all but the end of the trampoline
+        | "enter" // (image, or row): a call of the original begins
+        | "exit" // (image, or row): it is over, and so is all but the end of the trampoline
         | "image" // what stands for this trampoline in calls of the two above
         | "original" // where the original is called: behind its patch site
         | "function"; // the function's own address, for `bpf_get_func_ip`

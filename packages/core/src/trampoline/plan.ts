@@ -31,6 +31,11 @@ export interface TrampolineSpec {
   readonly tailCalls?: boolean;
   /** Called through a pointer in a table (struct_ops) instead of at a function's entry: one `fentry` program, whose result is the function's. */
   readonly indirect?: boolean;
+  /**
+   * Its programs are not in the code: at each call it looks up the row of the function that it was called for and runs what stands there (`encodeRow`), so
+   * that one trampoline serves all functions of a model. It has no `links` then, and the original is `from-stack`.
+   */
+  readonly fromRow?: boolean;
 }
 
 /** One run of a program within a trampoline. */
@@ -48,15 +53,16 @@ export interface TrampolineRun {
 
 /** What a trampoline does. */
 export interface TrampolinePlan {
+  /** As given; what goes by rows always has the function's address. */
   readonly spec: TrampolineSpec;
   readonly places: ArgPlaces;
   /** In the order in which they run. */
   readonly fentry: readonly TrampolineRun[];
   readonly fmodRet: readonly TrampolineRun[];
   readonly fexit: readonly TrampolineRun[];
-  /** Words that sessions keep. */
+  /** Words that sessions keep; room for the most that there can be, where it goes by rows. */
   readonly sessions: number;
-  /** It calls the original itself and returns to the function's caller; else it puts the arguments back and returns into the function. */
+  /** It calls the original itself and returns to the function's caller; else it puts the arguments back and returns into the function. With rows, each says. */
   readonly callsOriginal: boolean;
   /** The result has a slot in the frame. */
   readonly keepsResult: boolean;
@@ -66,6 +72,8 @@ export interface TrampolinePlan {
 
 /** Most links of a function; a session counts as two (Linux' `BPF_MAX_TRAMP_LINKS`). */
 export const MAX_LINKS: 38 = 38;
+/** Most sessions among those. */
+const MAX_SESSIONS = MAX_LINKS / 2;
 /** Most bytes of a trampoline: a page. */
 export const MAX_TRAMPOLINE: 4096 = 4096;
 
@@ -73,10 +81,11 @@ export const MAX_TRAMPOLINE: 4096 = 4096;
  * Puts links in the order in which they run: of each kind the one attached last first, as in Linux.
  *
  * @param jumps - whether entries lead to trampolines that call a known original by a jump
- * @throws {BpfError} `limit` (E2BIG) for more than 38; `argument` for an indirect trampoline that is anything but one `fentry`
+ * @throws {BpfError} `limit` (E2BIG) for more than 38; `argument` for an indirect trampoline that is anything but one `fentry`, and for one that goes by
+ * rows and has links, knows its original, is indirect or carries tail calls
  */
 export function planTrampoline(spec: TrampolineSpec, places: ArgPlaces, jumps: boolean): TrampolinePlan {
-  const { links, original, indirect = false } = spec;
+  const { links, original, indirect = false, fromRow = false } = spec;
   const count = links.reduce((sum, { kind }) => sum + (kind === "fsession" ? 2 : 1), 0);
   if (count > MAX_LINKS) {
     throw new BpfError("limit", `${count} links of a function ${formatFuncModel(spec.model)} (E2BIG)`, {
@@ -92,6 +101,11 @@ export function planTrampoline(spec: TrampolineSpec, places: ArgPlaces, jumps: b
       },
     );
   }
+  if (fromRow && (links.length > 0 || original === "known" || indirect || spec.tailCalls === true)) {
+    throw new BpfError("argument", "a trampoline that goes by rows, and by something else", {
+      expected: "no links, the original from the stack, at the entries of functions that make no tail calls",
+    });
+  }
   const sessionOf = new Map(
     links.flatMap(({ kind }, link) => (kind === "fsession" ? [link] : [])).map((link, i) => [link, i]),
   );
@@ -104,14 +118,14 @@ export function planTrampoline(spec: TrampolineSpec, places: ArgPlaces, jumps: b
       })
       .reverse();
   const [fentry, fmodRet, fexit] = [runs("fentry"), runs("fmod_ret"), runs("fexit")];
-  const callsOriginal = fmodRet.length > 0 || fexit.length > 0;
+  const callsOriginal = fromRow || fmodRet.length > 0 || fexit.length > 0;
   return {
-    spec,
+    spec: fromRow ? { ...spec, funcIp: true } : spec,
     places,
     fentry,
     fmodRet,
     fexit,
-    sessions: sessionOf.size,
+    sessions: fromRow ? MAX_SESSIONS : sessionOf.size,
     callsOriginal,
     keepsResult: callsOriginal || indirect,
     entered: callsOriginal && original === "known" && jumps && !indirect ? "jump" : "call",
