@@ -1,5 +1,6 @@
 // The verifier's cases in the words of the harness, and what a kernel says in the words of the cases.
 
+import { targetKey, typesOf } from "../../packages/core/test/verifier/kernel-types.mjs";
 import { askKernel, caseOf, hex } from "./kernel.mjs";
 import { GuestScript } from "./kernel-maps.mjs";
 import { functionTypes, valueTypes } from "./verdict-btf.mjs";
@@ -19,23 +20,24 @@ const ATTACH_TYPES = (
   "cgroup_inet6_getsockname xdp_devmap cgroup_inet_sock_release xdp_cpumap sk_lookup xdp sk_skb_verdict " +
   "sk_reuseport_select sk_reuseport_select_or_migrate perf_event trace_kprobe_multi lsm_cgroup struct_ops netfilter tcx_ingress " +
   "tcx_egress trace_uprobe_multi cgroup_unix_connect cgroup_unix_sendmsg cgroup_unix_recvmsg cgroup_unix_getpeername " +
-  "cgroup_unix_getsockname netkit_primary netkit_peer trace_kprobe_session trace_uprobe_session"
+  "cgroup_unix_getsockname netkit_primary netkit_peer trace_kprobe_session trace_uprobe_session trace_fsession"
 ).split(" ");
 const FLAGS = { strict: 1, any: 2 };
 const [SLEEPABLE, FRAGS] = [1 << 4, 1 << 5];
 const [LDDW, CALL, PSEUDO_KFUNC, PSEUDO_FUNC, PSEUDO_MAP_IDX] = [0x18, 0x85, 2, 4, 5];
 
 /** A case as the harness takes it; `fileOf` gives the file of a map that is there already, undefined for one that the case makes. */
-function guestCaseOf({ program, type, attach, target, sleepable, frags, alignment, functions }, fileOf) {
+function guestCaseOf({ program, type, attach, target, sleepable, frags, alignment, functions }, fileOf, kernel) {
+  const typed = typesOf(kernel).targets[targetKey({ type, attach, target })];
   const { insns, maps, subprogs, kfuncs } = program;
   const own = maps.filter((map) => fileOf(map) === undefined);
   const files = maps.map((map) => fileOf(map) ?? own.indexOf(map));
   const relocs = [];
-  let typed = Object.keys(functions).length > 0;
+  let withTypes = Object.keys(functions).length > 0;
   for (let i = 0; i < insns.length; i += insns.width(i)) {
     if (insns.code(i) === CALL && insns.src(i) === PSEUDO_KFUNC)
       relocs.push({ insn: i, name: kfuncs[insns.imm(i)], kind: "func" });
-    typed ||= insns.code(i) === LDDW && insns.src(i) === PSEUDO_FUNC;
+    withTypes ||= insns.code(i) === LDDW && insns.src(i) === PSEUDO_FUNC;
   }
   return caseOf(program, {
     name: program.name,
@@ -53,9 +55,9 @@ function guestCaseOf({ program, type, attach, target, sleepable, frags, alignmen
     })),
     map_init: [],
     insns: hex(withFileNumbers(insns.toBytes(), files)),
-    ...(typed ? functionTypes(subprogs, functions, type) : {}),
-    ...(attach === undefined ? {} : { expected_attach_type: numberOf(ATTACH_TYPES, attach) }),
-    ...(target === undefined ? {} : { attach_btf: target }),
+    ...(withTypes ? functionTypes(subprogs, functions, type) : {}),
+    ...(attach === undefined ? {} : { expected_attach_type: typed?.member ?? numberOf(ATTACH_TYPES, attach) }),
+    ...(typed?.id !== undefined ? { abtfid: typed.id } : target === undefined ? {} : { attach_btf: target }),
   });
 }
 
@@ -98,7 +100,7 @@ export function askVerdicts(cases, kernel) {
   process.env.ORACLE_KERNEL = kernel;
   // Those that use what the script left behind come first: a guest that fails over another case is started anew, without it.
   const order = [...cases.keys()].sort((a, b) => Number(usesScript(cases[b])) - Number(usesScript(cases[a])));
-  const asked = order.map((index) => guestCaseOf(cases[index], fileOf));
+  const asked = order.map((index) => guestCaseOf(cases[index], fileOf, kernel));
   const results = askPatiently([...script.cases, ...asked]);
   script.check(results);
   const answers = [];

@@ -3,6 +3,7 @@
 //   oracle-verdicts [--write] [--kernel 6.12,7.2] [SUBJECT …]     asks kernels; ends with 1 where one and a file differ
 //   oracle-verdicts --generated 5000 [--seed 1] [--keep]          generated programs: kernels against this verifier
 //   oracle-verdicts --examples                                    the programs of the examples: kernels against this verifier
+//   oracle-verdicts --types                                       asks kernels for the types that the cases need
 //   oracle-verdicts --ours                                        asks nobody but this verifier, and raises the floors of its test
 //
 // --write puts the kernels' answers into the files; --keep makes cases of generated programs that differ, in found.yaml. BPFKIT_ORACLE names the folder that holds the kernels.
@@ -14,6 +15,7 @@ import { parseDocument } from "yaml";
 import { KERNELS, readCases } from "../../packages/core/test/verifier/cases.mjs";
 import { root } from "../workspace.mjs";
 import { askVerdicts } from "./verdict-guest.mjs";
+import { writeTypes } from "./verdict-types.mjs";
 import { compareExamples } from "./verdicts-examples.mjs";
 import { compareGenerated } from "./verdicts-generated.mjs";
 import { compareOurs } from "./verdicts-ours.mjs";
@@ -26,6 +28,7 @@ const { values, positionals } = parseArgs({
     write: { type: "boolean", default: false },
     ours: { type: "boolean", default: false },
     examples: { type: "boolean", default: false },
+    types: { type: "boolean", default: false },
     generated: { type: "string" },
     seed: { type: "string", default: "1" },
     keep: { type: "boolean", default: false },
@@ -53,6 +56,16 @@ if (values.ours) {
 }
 if (!process.env.BPFKIT_ORACLE) {
   console.log("BPFKIT_ORACLE is not set: nobody to ask, skipped");
+  process.exit(0);
+}
+if (values.types) {
+  for (const kernel of values.kernel.split(","))
+    writeTypes(
+      core.verify,
+      cases.map(({ entry }) => entry),
+      kernel,
+      join(FOLDER, "..", `types-${kernel}.json`),
+    );
   process.exit(0);
 }
 if (values.examples) {

@@ -54,6 +54,7 @@ export {
   type KernelProfile,
   returnRange,
 } from "./spec/kernel-profile.ts";
+export type { AttachTarget, KernelMember, KernelStruct, KernelType, KernelTypes } from "./spec/kernel-types.ts";
 export type { Limits } from "./spec/limits.ts";
 export { type MapTypeSpec, mapType, type SizeRule } from "./spec/map-types.ts";
 export { LINUX_6_12 } from "./spec/linux-6.12.ts";

@@ -11,6 +11,7 @@ export type { ObjectRelocation } from "./code.ts";
 export type { ElfSection, ElfSymbol } from "./elf.ts";
 export { formatDeclaration, formatType } from "./format-type.ts";
 export { type FunctionModels, functionModels, type RefusalCause, type RefusedFunction } from "./function-models.ts";
+export { attachTarget, kernelTypes } from "./kernel-types.ts";
 export type { FuncInfo } from "./link.ts";
 export { type LoadOptions, loadObject, type ObjectFile, type ObjectProgram, tryLoadObject } from "./load.ts";
 export type { ObjectMap } from "./maps.ts";

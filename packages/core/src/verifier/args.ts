@@ -8,6 +8,8 @@ import { Errno } from "./refusal.ts";
 import { AUX, baseOf, Flag, REF, SCALAR, Type, typeName } from "./register.ts";
 import { isConstant, SMIN, UMAX, UMIN } from "./scalar.ts";
 import { fillStack, passStack, stackRange } from "./stack.ts";
+import { structName } from "./struct-names.ts";
+import { accessStruct, leadsTo } from "./structs.ts";
 import { bitsText } from "./text.ts";
 import type { Verification } from "./verification.ts";
 import { bigOf, signed, unsigned } from "./words.ts";
@@ -236,7 +238,8 @@ function checkType(v: Verification, reg: number, at: number, kind: string, nulla
       return;
     default:
       if (kind.startsWith("btf:")) {
-        need(new Set([Type.BTF, Type.BTF | Flag.TRUSTED]), "ptr_, trusted_ptr_, rcu_ptr_");
+        need(new Set([Type.BTF, Type.BTF | Flag.TRUSTED, Type.BTF | Flag.RCU]), "ptr_, trusted_ptr_, rcu_ptr_");
+        checkStruct(v, reg, at, kind.slice("btf:".length));
         return;
       }
       if (type === Type.CONTEXT && v.type.name === "syscall") return;
@@ -244,6 +247,14 @@ function checkType(v: Verification, reg: number, at: number, kind: string, nulla
       need(MEMORY_TYPES, v.modern ? `${MEMORY}, ctx` : MEMORY);
       return;
   }
+}
+
+/** A pointer to the structure that a helper wants, or to one that begins with it. */
+function checkStruct(v: Verification, reg: number, at: number, wanted: string): void {
+  const r = v.frame.words;
+  const place = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!);
+  if (wanted !== "any" && !leadsTo(v, r[at + AUX]!, place, wanted))
+    v.deny(`R${reg} is of type ${structName(v, r[at + AUX]!)} but ${wanted} is expected`);
 }
 
 function checkKey(v: Verification, reg: number, at: number, facts: CallFacts): void {
@@ -319,6 +330,7 @@ export function checkMemory(
       checkRegion(v, at, reg, 0, size, 0xffff, zero);
       return;
     case Type.BTF:
+      accessStruct(v, at, reg, 0, size, { write: false, value: -1, reg: -1 });
       return;
     default:
       if (size === 0 && zero && isNull(r, at)) return;

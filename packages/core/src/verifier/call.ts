@@ -161,7 +161,12 @@ function setResult(v: Verification, i: number, spec: HelperSpec, facts: CallFact
       setPointer(r, 0, Type.TCP_SOCK | orNull);
       break;
     default:
-      setPointer(r, 0, Type.BTF | orNull | (nullable ? 0 : Flag.TRUSTED));
+      setPointer(
+        r,
+        0,
+        Type.BTF | orNull | (nullable ? 0 : Flag.TRUSTED),
+        kind.startsWith("btf:") ? v.structs.numberOf(kind.slice("btf:".length)) : 0,
+      );
   }
   if (orNull !== 0 && r[ID] === 0) r[ID] = v.nextId();
   if (cast !== 0) r[REF] = cast;

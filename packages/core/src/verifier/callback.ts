@@ -10,7 +10,7 @@ import { type CallbackSite, Frame, State } from "./state.ts";
 import type { Verification } from "./verification.ts";
 import { unsigned } from "./words.ts";
 
-type Setup = (r: Int32Array, caller: Int32Array, facts: CallFacts) => void;
+type Setup = (r: Int32Array, caller: Int32Array, facts: CallFacts, v: Verification) => void;
 
 const at = (reg: number): number => reg * REG_WORDS;
 
@@ -39,9 +39,9 @@ const CALLBACKS: Readonly<Record<string, CallbackKind>> = {
     returns: [0, 1],
   },
   find_vma: {
-    setup: (r, caller) => {
+    setup: (r, caller, _facts, v) => {
       copyRegister(r, at(1), caller, at(1));
-      setPointer(r, at(2), Type.BTF | Flag.TRUSTED);
+      setPointer(r, at(2), Type.BTF | Flag.TRUSTED, v.structs.numberOf("vm_area_struct"));
       copyRegister(r, at(3), caller, at(4));
     },
     returns: [0, 1],
@@ -80,7 +80,7 @@ export function enterCallback(
   if (kind.async) {
     const frame = new Frame({ ...origin, callSite: -1 });
     frame.begin(0);
-    kind.setup(frame.words, caller.words, facts);
+    kind.setup(frame.words, caller.words, facts, v);
     const state = new State<never>([frame]) as typeof v.state;
     state.insn = v.structure.subprogs[facts.callback]!.start;
     state.previous = i;
@@ -98,7 +98,7 @@ export function enterCallback(
   }
   const state = v.fork(i, i);
   const frame = pushFrame(v, state, origin);
-  kind.setup(frame.words, state.frames[state.frames.length - 2]!.words, facts);
+  kind.setup(frame.words, state.frames[state.frames.length - 2]!.words, facts, v);
   state.frames[state.frames.length - 2]!.callbackDepth++;
   state.callbackUnroll++;
   caller.callbackDepth = 0;

@@ -1,6 +1,7 @@
 // What a program, its type and its maps must be before any path is walked.
 import { MAP_TYPES } from "../isa/maps.ts";
 import type { Program } from "../program.ts";
+import type { AttachTarget } from "../spec/kernel-types.ts";
 import { mapType } from "../spec/map-types.ts";
 import type { ProgramTypeSpec } from "../spec/program-types.ts";
 import { isGplCompatible } from "./license.ts";
@@ -36,4 +37,13 @@ export function checkLoad(program: Program, type: ProgramTypeSpec, modern: boole
     if (type.name === "socket_filter") refuse("socket filter progs cannot use bpf_spin_lock yet");
     if (TRACING.has(type.name)) refuse("tracing progs cannot use bpf_spin_lock yet");
   }
+}
+
+/** Whether a program may be attached to its target. @throws {Refusal} */
+export function checkTarget({ attachType, sleepable }: Program, target: AttachTarget): void {
+  const { name } = target;
+  if (target.refusal !== undefined) throw new Refusal(Errno.EINVAL, [target.refusal]);
+  if (sleepable === true && target.sleepable === false) throw new Refusal(Errno.EINVAL, [`${name} is not sleepable`]);
+  if (attachType === "modify_return" && target.modifiable === false)
+    throw new Refusal(Errno.EINVAL, [`${name}() is not modifiable`]);
 }

@@ -2,13 +2,14 @@
 import { targetOf } from "../isa/targets.ts";
 import { returnRange } from "../spec/kernel-profile.ts";
 import { type CallFacts, checkContext, checkMemory, fillMemory } from "./args.ts";
+import type { ReturnRange } from "../spec/program-types.ts";
 import { findPrevious, widen } from "./converge.ts";
 import { checkSections } from "./kfuncs.ts";
 import { markPrecise } from "./precision.ts";
 import { forgetPackets } from "./references.ts";
 import { Errno, Refusal } from "./refusal.ts";
 import { baseOf, copyRegister, Flag, REG_WORDS, SCALAR, setScalar, setUninit, Type, typeName } from "./register.ts";
-import { isConstant, SMAX, SMIN } from "./scalar.ts";
+import { isConstant, SMAX, SMAX32, SMIN, SMIN32 } from "./scalar.ts";
 import { Frame, type FrameOrigin, type State } from "./state.ts";
 import type { StoredState } from "./store.ts";
 import type { FunctionSignature, Verification } from "./verification.ts";
@@ -117,18 +118,32 @@ function endProgram(v: Verification): void {
     return;
   }
   const at = v.read(0);
+  const { target } = v;
+  const isHook = v.type.name === "lsm" && v.attachType === "lsm_mac";
+  // Nobody looks at the result of something that has none.
+  if (v.root === 0 && target !== undefined && target.result === undefined && (isHook || v.type.name === "struct_ops"))
+    return;
   if (v.root !== 0) {
     if (r[at] !== Type.SCALAR)
       v.refuse(Errno.EINVAL, `At subprogram exit the register R0 is not a scalar value (${typeName(r[at]!)})`);
     return;
   }
-  const range = returnRange(v.profile, v.type, v.attachType);
+  const range =
+    target === undefined || v.type.name !== "lsm" ? returnRange(v.profile, v.type, v.attachType) : hookRange(v);
   if (range === undefined) return;
   if (r[at] !== Type.SCALAR)
     v.refuse(Errno.EINVAL, `At program exit the register R0 is not a known value (${typeName(r[at]!)})`);
   markPrecise(v, 0);
-  if (!isWithin(r, at, [range.min, range.max]))
-    v.refuse(Errno.EINVAL, outOfRange("At program exit", r, at, [range.min, range.max]));
+  const fits = isHook
+    ? r[at + SCALAR + SMIN32]! >= range.min && r[at + SCALAR + SMAX32]! <= range.max
+    : isWithin(r, at, [range.min, range.max]);
+  if (!fits) v.refuse(Errno.EINVAL, outOfRange("At program exit", r, at, [range.min, range.max]));
+}
+
+/** What a security hook may return; a program of a cgroup says only whether something is allowed. */
+function hookRange({ target, attachType }: Verification): ReturnRange | undefined {
+  if (attachType !== "lsm_cgroup") return target?.returns;
+  return { min: target?.result === undefined ? 1 : 0, max: 1 };
 }
 
 /** A call of a global subprogram: the arguments must be what its signature says; r0 is any number afterwards. */

@@ -25,6 +25,7 @@ import type { Row } from "./rows.ts";
 import { copyScalar, isConstant, isEmpty, SCALAR_WORDS, SMIN, setConstant, UMAX } from "./scalar.ts";
 import { isSpill, KINDS, regAt, SCRATCH, type State, spillAt } from "./state.ts";
 import type { StoredState } from "./store.ts";
+import { isTrusted } from "./structs.ts";
 import type { Verification } from "./verification.ts";
 import { unsigned } from "./words.ts";
 
@@ -201,7 +202,8 @@ function decidePointers(r: Int32Array, dst: number, src: number, comparison: Com
   const number = pointer === dst ? src : dst;
   if (r[number] !== Type.SCALAR || !isZero(r, number)) return -1;
   const type = r[pointer]!;
-  if ((type & Flag.MAYBE_NULL) !== 0 || !CERTAIN.has(baseOf(type))) return -1;
+  if ((type & (Flag.MAYBE_NULL | Flag.UNTRUSTED)) !== 0) return -1;
+  if (!CERTAIN.has(baseOf(type)) && !(baseOf(type) === Type.BTF && isTrusted(r, pointer))) return -1;
   return comparison === "eq" ? 0 : 1;
 }
 

@@ -3,7 +3,7 @@
 import { MAP_FLAGS, MAP_TYPES } from "../isa/maps.ts";
 import { contextAccess } from "../spec/kernel-profile.ts";
 import { mapType } from "../spec/map-types.ts";
-import { accessBtf, accessSocket } from "./objects.ts";
+import { accessSocket } from "./objects.ts";
 import { Errno } from "./refusal.ts";
 import {
   AUX,
@@ -20,7 +20,9 @@ import {
 } from "./register.ts";
 import { isConstant, MASK, SMIN, UMAX } from "./scalar.ts";
 import { loadFromStack, stackRange, storeToStack } from "./stack.ts";
+import { accessStruct } from "./structs.ts";
 import { bitsText } from "./text.ts";
+import { accessTypedContext } from "./typed-context.ts";
 import type { Verification } from "./verification.ts";
 import { signed, unsigned } from "./words.ts";
 
@@ -65,7 +67,8 @@ export function accessMemory(v: Verification, reg: number, off: number, size: nu
     case Type.MEMORY:
     case Type.BUFFER:
       if (access.write && (type & Flag.READ_ONLY) !== 0) v.deny(`R${reg} cannot write into ${typeName(type)}`);
-      checkRegion(v, at, reg, off, size, r[at + AUX]!, false);
+      // A load from an address that nobody vouches for gives 0 where it faults.
+      if ((type & Flag.UNTRUSTED) === 0) checkRegion(v, at, reg, off, size, r[at + AUX]!, false);
       unknown(v, access);
       return;
     case Type.PACKET:
@@ -81,7 +84,7 @@ export function accessMemory(v: Verification, reg: number, off: number, size: nu
       accessSocket(v, at, reg, off, size, access);
       return;
     case Type.BTF:
-      accessBtf(v, at, reg, off, access);
+      accessStruct(v, at, reg, off, size, access);
       return;
     case Type.MAP:
       if (access.write)
@@ -213,9 +216,7 @@ function accessContext(v: Verification, at: number, reg: number, off: number, si
   if (moved !== 0) v.deny(`dereference of modified ctx ptr R${reg} off=${moved} disallowed`);
   const place = off + moved;
   if (v.type.context.typed) {
-    if (access.write || place % 8 !== 0 || place < 0 || place >= 96)
-      v.deny(`invalid bpf_context access off=${place} size=${size}`);
-    unknown(v, access);
+    accessTypedContext(v, place, size, access);
     return;
   }
   const field = contextAccess(v.profile, v.type, v.attachType, place, size, access.write);
@@ -244,7 +245,12 @@ function accessContext(v: Verification, at: number, reg: number, off: number, si
     default: {
       const name = field.as.replace("?", "");
       const base = name === "socket" ? Type.SOCKET : name === "sock-common" ? Type.SOCK_COMMON : Type.BTF;
-      setPointer(r, value, base | (field.as.endsWith("?") ? Flag.MAYBE_NULL : base === Type.BTF ? Flag.TRUSTED : 0));
+      setPointer(
+        r,
+        value,
+        base | (field.as.endsWith("?") ? Flag.MAYBE_NULL : base === Type.BTF ? Flag.TRUSTED : 0),
+        base === Type.BTF ? v.structs.numberOf(name.slice("btf:".length)) : 0,
+      );
       if (field.as.endsWith("?")) r[value + ID] = v.nextId();
     }
   }

@@ -1,4 +1,4 @@
-// Loads through pointers to objects of the kernel: sockets and structures.
+// Loads through pointers to sockets.
 import { contextFieldAt } from "../spec/context-fields.ts";
 import { CONTEXTS } from "../spec/contexts.ts";
 import type { Access } from "./memory.ts";
@@ -37,14 +37,4 @@ export function accessSocket(
 function open<T extends { readonly name: string }>(field: T): T {
   const { readBy: _, ...rest } = field as T & { readBy?: unknown };
   return rest as unknown as T;
-}
-
-/** Kernel structures: without BTF their fields have no types here, so every load gives a number; faults read as 0. */
-export function accessBtf(v: Verification, at: number, reg: number, off: number, access: Access): void {
-  const r = v.frame.words;
-  const x = at + SCALAR;
-  if (access.write) v.deny("only read is supported");
-  const place = off + signed(r[x]!, r[x + 1]!);
-  if (place < 0) v.deny(`R${reg} is ${typeName(r[at]!)} invalid negative access: off=${place}`);
-  if (access.value >= 0) setScalar(r, access.value);
 }

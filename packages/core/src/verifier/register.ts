@@ -3,7 +3,7 @@
 //   word 0 TYPE    a value of `Type` with bits of `Flag`        4 FRAME    of a stack pointer: the frame it points into
 //        1 ID      shared by copies of one unknown value        5 DELTA    of a linked scalar: its distance from the others
 //        2 REF     the reference it holds, 0 for none           6 PRECISE  whether a decision depended on this very value
-//        3 AUX     map + 1, packet range, memory size, …        7 LINK     1 where DELTA is defined; 2 where it is one of 32 bits
+//        3 AUX     map + 1, packet range, memory size, structure, …        7 LINK     1 where DELTA is defined; 2 where it is one of 32 bits
 //        8..23     the scalar, or the offset from where the pointer came from
 import { setConstant, setUnknown } from "./scalar.ts";
 
@@ -48,10 +48,16 @@ export const Type = {
 export const Flag = {
   MAYBE_NULL: 0x100,
   READ_ONLY: 0x200,
-  /** Memory reserved in a ring buffer. */
+  /** Memory reserved in a ring buffer; of a structure: the program has allocated it. */
   RECORD: 0x400,
   TRUSTED: 0x800,
   PERCPU: 0x1000,
+  /** May be gone, or something else: loads cannot fault, nothing else may be done with it. */
+  UNTRUSTED: 0x2000,
+  /** Valid until the read section ends. */
+  RCU: 0x4000,
+  /** Of a process. */
+  USER: 0x8000,
 } as const;
 
 /** The type without its flags. */
@@ -89,8 +95,11 @@ export function typeName(type: number): string {
   if (type === (Type.MAP | Flag.MAYBE_NULL)) return "map_value_or_null";
   const prefix =
     (type & Flag.READ_ONLY ? "rdonly_" : "") +
-    (type & Flag.RECORD ? "ringbuf_" : "") +
+    (type & Flag.RECORD && base !== Type.BTF ? "ringbuf_" : "") +
+    (type & Flag.USER ? "user_" : "") +
     (type & Flag.PERCPU ? "percpu_" : "") +
+    (type & Flag.RCU ? "rcu_" : "") +
+    (type & Flag.UNTRUSTED ? "untrusted_" : "") +
     (type & Flag.TRUSTED ? "trusted_" : "");
   const orNull = type & Flag.MAYBE_NULL ? (base === Type.BTF ? "or_null_" : "_or_null") : "";
   return `${prefix}${NAMES[base]}${orNull}`;

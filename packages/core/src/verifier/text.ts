@@ -1,6 +1,7 @@
 // Numbers and registers as the kernel's log prints them.
 import { AUX, baseOf, DELTA, Flag, FRAME, ID, LINK, PRECISE, REF, SCALAR, Type, typeName } from "./register.ts";
 import { isConstant, MASK, SMAX, SMAX32, SMIN, SMIN32, UMAX, UMAX32, UMIN, UMIN32 } from "./scalar.ts";
+import { structName } from "./struct-names.ts";
 import type { Verification } from "./verification.ts";
 import { bigOf } from "./words.ts";
 
@@ -100,10 +101,11 @@ export function registerText(v: Verification, r: Int32Array, x: number): string 
     const map = v.map(r[x + AUX]!);
     parts.push(`ks=${map.keySize}`, `vs=${map.valueSize}`);
   }
-  if (base === Type.MEMORY || base === Type.BUFFER) parts.push(`sz=${r[x + AUX]}`);
+  if (base === Type.MEMORY) parts.push(`sz=${r[x + AUX]}`);
   if (type === Type.SCALAR || !isConstant(r, s)) parts.push(...rangesText(r, s));
   else if (constantOf(r, s) !== 0n) parts.push(`imm=${signedText(constantOf(r, s), 64)}`);
-  const name = base === Type.STACK ? "fp" : typeName(type);
+  const name =
+    base === Type.STACK ? "fp" : base === Type.BTF ? `${typeName(type)}${structName(v, r[x + AUX]!)}` : typeName(type);
   return `${precise}${name}(${parts.join(",")})`;
 }
 

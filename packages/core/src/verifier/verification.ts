@@ -4,6 +4,7 @@ import type { Insns } from "../isa/insns.ts";
 import type { MapSpec, Program } from "../program.ts";
 import type { AttachTypeName } from "../spec/attach-types.ts";
 import type { KernelProfile } from "../spec/kernel-profile.ts";
+import type { AttachTarget, KernelTypes } from "../spec/kernel-types.ts";
 import type { ProgramTypeSpec } from "../spec/program-types.ts";
 import { Point } from "./control-flow.ts";
 import type { Log } from "./log.ts";
@@ -15,6 +16,7 @@ import { ROWS } from "./rows.ts";
 import { constantBytes } from "./stack.ts";
 import type { Frame, State } from "./state.ts";
 import type { StoredState } from "./store.ts";
+import { StructNames } from "./struct-names.ts";
 import type { Tables } from "./tables.ts";
 
 /** Bounds that are the caller's, not the kernel's. */
@@ -55,6 +57,8 @@ export interface VerificationParts {
   readonly functions: Map<number, FunctionSignature>;
   readonly typed: boolean;
   readonly cpus: number;
+  readonly target: AttachTarget | undefined;
+  readonly types: KernelTypes | undefined;
 }
 
 /** The types of a global subprogram, which take the place of its body where it is called. */
@@ -110,6 +114,10 @@ export class Verification {
   ids = 0;
   /** The subprogram that is verified on its own. */
   root = 0;
+  /** What the program is attached to, and the structures of its kernel, as far as they are known. */
+  readonly target: AttachTarget | undefined;
+  readonly types: KernelTypes | undefined;
+  readonly structs: StructNames = new StructNames();
   /** CPUs that the machine can have. */
   readonly cpus: number;
   /** The functions of the program have types. */
@@ -147,6 +155,8 @@ export class Verification {
     this.attachType = parts.attachType;
     this.tables = parts.tables;
     this.budget = parts.budget;
+    this.target = parts.target;
+    this.types = parts.types;
     this.log = parts.log;
     this.strictAlignment = parts.strictAlignment;
     this.functions = parts.functions;

@@ -4,11 +4,12 @@ import { BpfError } from "../errors.ts";
 import type { Program } from "../program.ts";
 import { ATTACH_TYPES, type AttachTypeName } from "../spec/attach-types.ts";
 import type { KernelProfile } from "../spec/kernel-profile.ts";
+import type { AttachTarget, KernelTypes } from "../spec/kernel-types.ts";
 import { LINUX_6_12 } from "../spec/linux-6.12.ts";
 import { LINUX_7_2 } from "../spec/linux-7.2.ts";
 import { programType } from "../spec/program-types.ts";
 import { trust } from "../trust.ts";
-import { checkLoad } from "./check-load.ts";
+import { checkLoad, checkTarget } from "./check-load.ts";
 import { checkStacks } from "./check-stacks.ts";
 import { checkFlow, checkInsns } from "./check-structure.ts";
 import { FactCollector, factsOf } from "./collect-facts.ts";
@@ -40,12 +41,22 @@ export interface VerifyOptions {
   readonly budget?: Partial<Budget>;
   /** Accesses must be naturally aligned (`BPF_F_STRICT_ALIGNMENT`). */
   readonly strictAlignment?: boolean;
-  /** Signatures of global subprograms by name: each is verified alone, and its callers rely on the signature only. */
+  /**
+   * Signatures of global subprograms by name, in place of the program's own: each is verified alone, and its callers rely on the signature
+   * only.
+   */
   readonly functions?: Readonly<Record<string, FunctionSignature>>;
   /** The program comes with types of its functions (BTF), without which some things are not allowed in subprograms; yes unless told. */
   readonly typed?: boolean;
   /** CPUs that the machine can have: what bounds `bpf_get_smp_processor_id`. 8192 unless told. */
   readonly cpus?: number;
+  /**
+   * What a tracing, security or struct_ops program is attached to. Left out: its arguments are numbers, as many as a context can hold, and
+   * nothing is asked of the target.
+   */
+  readonly target?: AttachTarget;
+  /** Structures of the kernel; left out: what is loaded from them is a number. */
+  readonly types?: KernelTypes;
   /** States that `result.states` keeps of each instruction; 64 unless told. */
   readonly stateLimit?: number;
 }
@@ -117,6 +128,7 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     checkFlow(program, structure, ops, options.typed !== false);
     checkLoad(program, type, profile.version !== "6.12");
     const live = liveRegisters(program.insns, ops, structure);
+    if (options.target !== undefined) checkTarget(program, options.target);
     const points = pointsOf(program.insns, ops);
     const functions = new Map<number, FunctionSignature>();
     for (const [index, { name }] of structure.subprogs.entries()) {
@@ -138,6 +150,8 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
       budget,
       log,
       strictAlignment: options.strictAlignment === true,
+      target: options.target,
+      types: options.types,
       functions,
       typed: options.typed !== false,
       cpus: options.cpus ?? MOST_CPUS,

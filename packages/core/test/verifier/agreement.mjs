@@ -1,5 +1,7 @@
 // How far this verifier says what a kernel said: counts per subject, and what differs, by kind.
 
+import { typeOptions } from "./kernel-types.mjs";
+
 /** Kinds of differences, the gravest first. */
 export const KINDS = [
   "accepted here, rejected by the kernel",
@@ -18,14 +20,24 @@ const NEEDS_LOG = /^old state:/;
 
 /**
  * What this verifier says, in the words of the cases; `trouble` where it gives no verdict. `brief` leaves out the log where its last line
- * is the reason anyway.
+ * is the reason anyway; `typed`: options of `verify` in place of the types that the cases' folder has.
  */
-export function answerHere(verify, { program, alignment, functions }, kernel, { budget = BUDGET, brief = false } = {}) {
+export function answerHere(verify, entry, kernel, { budget = BUDGET, brief = false, typed: types } = {}) {
+  const { program, alignment, functions } = entry;
   const strictAlignment = alignment === "strict";
   const logLevel = brief ? 0 : 1;
   // The machines that were asked have one CPU, and types of functions came with programs that cannot do without.
   const typed = Object.keys(functions).length > 0 || hasCallback(program);
-  const options = { kernel, logLevel, strictAlignment, functions: globalOnes(functions), budget, typed, cpus: 1 };
+  const options = {
+    kernel,
+    logLevel,
+    strictAlignment,
+    functions: globalOnes(functions),
+    budget,
+    typed,
+    cpus: 1,
+    ...(types ?? typeOptions(entry, kernel)),
+  };
   let result;
   try {
     result = verify(program, options);
