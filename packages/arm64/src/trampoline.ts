@@ -197,6 +197,7 @@ function emitFromRow(a: Assembler, context: TrampolineContext): void {
   saveArgs(a, context, places);
   a.storeSlot(X19, places.kept, X10);
   a.storeSlot(X20, places.kept + 8, X10);
+  if (countsInX12(context)) a.storeSlot(X12, places.count, X10);
   emitAddress(a, X0, { kind: "rows" });
   a.loadSlot(X1, places.ip);
   emitCall(a, { kind: "row-search" }, context);
@@ -218,11 +219,13 @@ function emitFromRow(a: Assembler, context: TrampolineContext): void {
   a.loadSlot(X19, places.kept);
   a.loadSlot(X20, places.kept + 8);
   a.loadSlot(X0, places.result);
+  if (countsInX12(context)) a.loadSlot(X12, places.count);
   emitFrameExit(a, true);
   a.bind(goesOn);
   restoreRegisters(a, context, places);
   a.loadSlot(X19, places.kept);
   a.loadSlot(X20, places.kept + 8);
+  if (countsInX12(context)) a.loadSlot(X12, places.count);
   emitFrameExit(a, false);
 }
 

@@ -77,7 +77,8 @@ function shapeOf({ plan }: TrampolineContext): Shape {
   const s1 = run - 8;
   const s2 = s1 - 8;
   const row = s2 - 8;
-  const counter = spec.tailCalls ? s1 - 8 : spec.fromRow ? row : s1;
+  const kept = spec.fromRow ? row : s1;
+  const counter = spec.tailCalls ? kept - 8 : kept;
   const stack = callsOriginal ? places.stack : 0;
   return {
     result,
@@ -148,7 +149,8 @@ function emitTrampoline(a: Assembler, context: TrampolineContext): void {
 
 /** The rest of one that goes by rows. Where the function has none, or one of programs that run before it only, it goes on in the function. */
 function emitFromRow(writing: Writing): void {
-  const { a, shape } = writing;
+  const { a, context, shape } = writing;
+  const { tailCalls } = context.plan.spec;
   const goesOn = a.label();
   const lists = a.label();
   a.sd(S2, shape.s2, S0);
@@ -170,12 +172,14 @@ function emitFromRow(writing: Writing): void {
   emitOriginal(writing);
   emitRowRuns(writing);
   emitRowCall(writing, "exit");
+  if (tailCalls && isTakenBack(context.scheme)) a.ld(A6, shape.counter, S0);
   a.ld(S2, shape.s2, S0);
   a.ld(A5, shape.result + 8, S0);
   a.ld(A0, shape.result, S0);
   emitLeave(writing, true);
   a.bind(goesOn);
   emitArgs(writing);
+  if (tailCalls) a.ld(A6, shape.counter, S0);
   a.ld(S2, shape.s2, S0);
   emitLeave(writing, false);
 }

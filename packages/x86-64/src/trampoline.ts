@@ -189,12 +189,14 @@ function emitFromRow(a: Assembler, context: TrampolineContext): void {
   emitRowRuns(a, at);
   mov_r64_rm64(a, RDI, RBP, at.row);
   emitCall(a, { kind: "trampoline", part: "exit" });
+  if (handsBack(context)) mov_r64_rm64(a, R11, RBP | DISP32, at.tailCalls);
   mov_r64_rm64(a, RAX, RBP, at.result);
   emitLeave(a, at);
   add_rm64_imm8(a, RSP, 8); // the return address into the function
   ret(a);
   a.bind(goesOn);
   emitRestoreArgs(a, context, at);
+  if (isCounted(context)) mov_r64_rm64(a, RAX, RBP | DISP32, at.tailCalls);
   emitLeave(a, at);
   ret(a);
 }

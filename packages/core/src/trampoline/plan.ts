@@ -82,7 +82,7 @@ export const MAX_TRAMPOLINE: 4096 = 4096;
  *
  * @param jumps - whether entries lead to trampolines that call a known original by a jump
  * @throws {BpfError} `limit` (E2BIG) for more than 38; `argument` for an indirect trampoline that is anything but one `fentry`, and for one that goes by
- * rows and has links, knows its original, is indirect or carries tail calls
+ * rows and has links, knows its original or is indirect
  */
 export function planTrampoline(spec: TrampolineSpec, places: ArgPlaces, jumps: boolean): TrampolinePlan {
   const { links, original, indirect = false, fromRow = false } = spec;
@@ -101,9 +101,9 @@ export function planTrampoline(spec: TrampolineSpec, places: ArgPlaces, jumps: b
       },
     );
   }
-  if (fromRow && (links.length > 0 || original === "known" || indirect || spec.tailCalls === true)) {
+  if (fromRow && (links.length > 0 || original === "known" || indirect)) {
     throw new BpfError("argument", "a trampoline that goes by rows, and by something else", {
-      expected: "no links, the original from the stack, at the entries of functions that make no tail calls",
+      expected: "no links, the original from the stack, at the entries of functions",
     });
   }
   const sessionOf = new Map(

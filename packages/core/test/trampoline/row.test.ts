@@ -57,6 +57,6 @@ test("a trampoline that goes by rows goes by nothing else, has room for 19 sessi
   const plan = (rest: Partial<TrampolineSpec>) =>
     planTrampoline({ model, links: [], original: "from-stack", fromRow: true, ...rest }, places, true);
   expect(plan({})).toMatchObject({ sessions: 19, callsOriginal: true, entered: "call", spec: { funcIp: true } });
-  for (const rest of [{ links: [{ kind: "fexit" }] }, { original: "known" }, { tailCalls: true }] as const)
+  for (const rest of [{ links: [{ kind: "fexit" }] }, { original: "known" }, { indirect: true }] as const)
     expect(() => plan(rest)).toThrow("goes by rows, and by something else");
 });
