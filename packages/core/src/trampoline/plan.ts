@@ -92,6 +92,11 @@ export function planTrampoline(spec: TrampolineSpec, places: ArgPlaces, jumps: b
       expected: `at most ${MAX_LINKS}; a session counts as two`,
     });
   }
+  if (fromRow && (links.length > 0 || original === "known" || indirect)) {
+    throw new BpfError("argument", "a trampoline that goes by rows, and by something else", {
+      expected: "no links, the original from the stack, at the entries of functions",
+    });
+  }
   if (indirect && (links.length !== 1 || links[0]!.kind !== "fentry")) {
     throw new BpfError(
       "argument",
@@ -100,11 +105,6 @@ export function planTrampoline(spec: TrampolineSpec, places: ArgPlaces, jumps: b
         expected: "one fentry",
       },
     );
-  }
-  if (fromRow && (links.length > 0 || original === "known" || indirect)) {
-    throw new BpfError("argument", "a trampoline that goes by rows, and by something else", {
-      expected: "no links, the original from the stack, at the entries of functions",
-    });
   }
   const sessionOf = new Map(
     links.flatMap(({ kind }, link) => (kind === "fsession" ? [link] : [])).map((link, i) => [link, i]),
