@@ -27,7 +27,7 @@ const [SLEEPABLE, FRAGS] = [1 << 4, 1 << 5];
 const [LDDW, CALL, PSEUDO_KFUNC, PSEUDO_FUNC, PSEUDO_MAP_IDX] = [0x18, 0x85, 2, 4, 5];
 
 /** A case as the harness takes it; `fileOf` gives the file of a map that is there already, undefined for one that the case makes. */
-function guestCaseOf({ program, type, attach, target, sleepable, frags, alignment, functions }, fileOf, kernel) {
+function guestCaseOf({ program, type, attach, target, sleepable, frags, alignment, functions, types }, fileOf, kernel) {
   const typed = typesOf(kernel).targets[targetKey({ type, attach, target })];
   const { insns, maps, subprogs, kfuncs } = program;
   const own = maps.filter((map) => fileOf(map) === undefined);
@@ -55,7 +55,7 @@ function guestCaseOf({ program, type, attach, target, sleepable, frags, alignmen
     })),
     map_init: [],
     insns: hex(withFileNumbers(insns.toBytes(), files)),
-    ...(withTypes ? functionTypes(subprogs, functions, type) : {}),
+    ...(types ?? (withTypes ? functionTypes(subprogs, functions, type) : {})),
     ...(attach === undefined ? {} : { expected_attach_type: typed?.member ?? numberOf(ATTACH_TYPES, attach) }),
     ...(typed?.id !== undefined ? { abtfid: typed.id } : target === undefined ? {} : { attach_btf: target }),
   });

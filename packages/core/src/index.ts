@@ -4,7 +4,7 @@
 export { BpfError, type ErrorCode, type ErrorDetails, invariant } from "./errors.ts";
 
 // program.ts
-export type { LineInfo, MapSpec, Program, Subprog, VerifiedProgram } from "./program.ts";
+export type { FunctionSignature, LineInfo, MapSpec, Program, Subprog, VerifiedProgram } from "./program.ts";
 
 // isa/insns.ts
 export { AX, Insns, packWord } from "./isa/insns.ts";
@@ -494,7 +494,7 @@ export type { LogLevel } from "./verifier/log.ts";
 export { MESSAGE_KINDS, type MessageClass, type MessageKind, messageKind } from "./verifier/messages.ts";
 export type { NotPruned, PruneMiss, PruneMisses } from "./verifier/not-pruned.ts";
 export type { Explained, LookedAt, Rejected, Verdict, Verified, VerifierStats } from "./verifier/result.ts";
-export type { Budget, FunctionSignature } from "./verifier/verification.ts";
+export type { Budget } from "./verifier/verification.ts";
 export type {
   VerifierFrame,
   VerifierSlot,

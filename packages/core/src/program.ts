@@ -8,6 +8,18 @@ export interface Subprog {
   readonly name: string;
   /** Slot index of the first instruction. */
   readonly start: number;
+  /** Of a global subprogram, which is verified alone; a static one is verified where it is called. */
+  readonly signature?: FunctionSignature;
+}
+
+/** The types of a global subprogram, which take the place of its body where it is called. */
+export interface FunctionSignature {
+  /** `ctx`, `int`, or `mem N`: memory of N bytes or null; `mem N nonnull`: never null. */
+  readonly args: readonly string[];
+  /** It gives nothing back, which kernels before 7 do not take; a number unless told. */
+  readonly returns?: "void";
+  /** Why a kernel takes no function with these types, in its words. */
+  readonly refusal?: string;
 }
 
 /** Source lines in columns, sorted by instruction; entry `i` covers from `insn[i]` to before `insn[i + 1]`. */
@@ -58,6 +70,8 @@ export interface Program {
   readonly insns: Insns;
   /** At least the entry at 0. */
   readonly subprogs: readonly Subprog[];
+  /** Whether types of its functions (BTF) come with it, without which a kernel does not allow some things in subprograms; yes unless told. */
+  readonly typed?: boolean;
   readonly lines?: LineInfo;
   readonly maps: readonly MapSpec[];
   readonly kfuncs: readonly string[];

@@ -57,9 +57,10 @@ export function trust(program: Program): VerifiedProgram {
   }
   for (const { name, end } of structure.subprogs) checkSubprog(program, structure, name, end);
   const known = structure.subprogs.length === program.subprogs.length;
+  const declared = new Map(program.subprogs.map((subprog) => [subprog.start, subprog]));
   const subprogs: readonly Subprog[] = known
     ? program.subprogs
-    : structure.subprogs.map(({ name, start }) => ({ name, start }));
+    : structure.subprogs.map(({ name, start }) => declared.get(start) ?? { name, start });
   return { program: known ? program : { ...program, subprogs }, structure, basis: { kind: "trusted" }, passes: [] };
 }
 

@@ -37,6 +37,8 @@ export interface CodeFunction {
   readonly start: number;
   readonly length: number;
   readonly global: boolean;
+  /** Seen by the linker alone: its callers may count as part of the same program, so the verifier walks it like a static one. */
+  readonly hidden: boolean;
 }
 
 export interface CodeSection {
@@ -124,7 +126,7 @@ function readFunctions(elf: Elf, sections: ReadonlyMap<number, CodeSection>, bud
   // From the back, so that a function without a size is known to end where the next one starts.
   let next: { readonly section: number; readonly start: number; readonly before: number } | undefined;
   for (let i = symbols.length - 1; i >= 0; i--) {
-    const { name, section, value, size, binding } = symbols[i]!;
+    const { name, section, value, size, binding, visibility } = symbols[i]!;
     const code = sections.get(section)!;
     const end = code.words.length / 2;
     const refuse = (what: string, expected: string): BpfError =>
@@ -141,7 +143,8 @@ function readFunctions(elf: Elf, sections: ReadonlyMap<number, CodeSection>, bud
     const length = size === 0 ? limit - start : size / 8;
     if (start + length > limit)
       throw refuse(`at ${value} of ${size} bytes`, `an end before the next function at ${8 * limit}`);
-    functions.push({ name, code, start, length, global: binding !== "local" });
+    const hidden = visibility === "hidden" || visibility === "internal";
+    functions.push({ name, code, start, length, global: binding !== "local", hidden });
     next = { section, start, before: limit };
   }
   functions.reverse();

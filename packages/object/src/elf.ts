@@ -43,6 +43,7 @@ export interface ElfSymbol {
   readonly name: string;
   readonly kind: "none" | "object" | "function" | "section" | "file" | "other";
   readonly binding: "local" | "global" | "weak" | "other";
+  readonly visibility: "default" | "internal" | "hidden" | "protected";
   /** Index of its section; 0: defined elsewhere, 65280 and above: none (absolute, common). */
   readonly section: number;
   /** Bytes from the start of the section. */
@@ -60,6 +61,7 @@ export interface Elf {
 
 const KINDS = ["none", "object", "function", "section", "file"] as const;
 const BINDINGS = ["local", "global", "weak"] as const;
+const VISIBILITIES = ["default", "internal", "hidden", "protected"] as const;
 
 /** Reads the tables of a BPF object. @throws {BpfError} `malformed`, or `unsupported` for another sort of ELF. */
 export function readElf(file: Reader): Elf {
@@ -162,6 +164,7 @@ function readSymbols(
       name: kind === "section" ? (sections[section]?.name ?? "") : names.string(table.u32(at), "a symbol name"),
       kind,
       binding: BINDINGS[table.u8(at + 4) >>> 4] ?? "other",
+      visibility: VISIBILITIES[table.u8(at + 5) & 3]!,
       section,
       value: table.u64(at + 8, "value of a symbol"),
       size: table.u64(at + 16, "size of a symbol"),

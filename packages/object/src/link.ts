@@ -5,6 +5,7 @@ import { type LineRecords, recordsBetween } from "./btf-ext.ts";
 import type { CodeFunction } from "./code.ts";
 import type { ObjectMap } from "./maps.ts";
 import { type Edit, type Sources, scanFunction } from "./scan.ts";
+import { Signatures } from "./signatures.ts";
 
 const LDDW = 0x18;
 const PSEUDO_KFUNC = 2;
@@ -38,6 +39,7 @@ export interface Linked {
  */
 export class Linker {
   readonly #sources: Sources;
+  readonly #signatures: Signatures | undefined;
   readonly #edits: (readonly Edit[] | undefined)[];
   readonly #placedIn: Int32Array;
   readonly #startOf: Int32Array;
@@ -50,6 +52,7 @@ export class Linker {
     const maps = sources.maps.list.length;
     sources.budget.take(16 * functions + 8 * maps, "tables of the linker");
     this.#sources = sources;
+    this.#signatures = sources.btf === undefined ? undefined : new Signatures(sources.btf);
     this.#edits = new Array(functions).fill(undefined);
     this.#placedIn = new Int32Array(functions);
     this.#startOf = new Int32Array(functions);
@@ -58,13 +61,13 @@ export class Linker {
   }
 
   /** @throws {BpfError} what `scanFunction` throws for any function reached, `limit` when the copy is over the budget. */
-  link(main: number): Linked {
+  link(main: number, type: string): Linked {
     this.#epoch++;
     const order = this.#order(main);
     const maps = this.#maps(order);
     const kfuncs = new Map<string, number>();
     const insns = this.#emit(order, kfuncs);
-    const subprogs = order.map((index) => ({ name: this.#function(index).name, start: this.#startOf[index]! }));
+    const subprogs = order.map((index) => this.#subprog(index, index === main ? undefined : type));
     const lines = this.#lines(order);
     const funcs = this.#funcs(order);
     return {
@@ -202,6 +205,14 @@ export class Linker {
     return { ...columns, text, files: ext.files };
   }
 
+  /** A function in a program of this type; the program itself has no caller that would need a signature. */
+  #subprog(index: number, type: string | undefined): Subprog {
+    const { name, hidden } = this.#function(index);
+    const func = hidden || type === undefined ? undefined : this.#typeOf(index);
+    const signature = func === undefined ? undefined : this.#signatures?.of(func, type!);
+    return { name, start: this.#startOf[index]!, ...(signature === undefined ? {} : { signature }) };
+  }
+
   #funcs(order: readonly number[]): FuncInfo | undefined {
     const { ext, btf, budget } = this.#sources;
     if (ext === undefined || btf === undefined) return undefined;
@@ -209,23 +220,32 @@ export class Linker {
     const insn: number[] = [];
     const type: number[] = [];
     for (const index of order) {
-      const { code, start, name } = this.#function(index);
-      const records = ext.funcs.get(code.section.name);
-      if (records === undefined) continue;
-      const [first, end] = recordsBetween(records.insn, start, start + 1);
-      if (first === end) continue;
-      const id = records.type[first]!;
-      if (btf.kind(id) !== "func") {
-        throw new BpfError(
-          "malformed",
-          `${code.section.name}: function ${name} described by a ${btf.kind(id)} in .BTF.ext`,
-          { insn: start, expected: "a func" },
-        );
-      }
+      const id = this.#typeOf(index);
+      if (id === undefined) continue;
       insn.push(this.#startOf[index]!);
       type.push(id);
     }
     return insn.length === 0 ? undefined : { insn: Uint32Array.from(insn), type: Uint32Array.from(type) };
+  }
+
+  /** BTF id of a function, where `.BTF.ext` names one. */
+  #typeOf(index: number): number | undefined {
+    const { ext, btf } = this.#sources;
+    if (ext === undefined || btf === undefined) return undefined;
+    const { code, start, name } = this.#function(index);
+    const records = ext.funcs.get(code.section.name);
+    if (records === undefined) return undefined;
+    const [first, end] = recordsBetween(records.insn, start, start + 1);
+    if (first === end) return undefined;
+    const id = records.type[first]!;
+    if (btf.kind(id) !== "func") {
+      throw new BpfError(
+        "malformed",
+        `${code.section.name}: function ${name} described by a ${btf.kind(id)} in .BTF.ext`,
+        { insn: start, expected: "a func" },
+      );
+    }
+    return id;
   }
 
   #function(index: number): CodeFunction {

@@ -37,6 +37,7 @@ export interface ObjectProgram extends Program {
   readonly frags: boolean;
   /** Maps used, in the object's order; a map that several programs use is one object. */
   readonly maps: readonly ObjectMap[];
+  readonly typed: boolean;
   /** BTF types of the subprograms, where the object has them. */
   readonly funcs?: FuncInfo;
 }
@@ -174,12 +175,14 @@ function linkPrograms(sources: Sources, license: string): ObjectProgram[] {
     const section = fn.code.section.name;
     const { type, attachType, target, autoload, sleepable = false, frags = false } = sectionMeaning(section);
     sources.budget.take(PROGRAM_COST, "programs");
+    const linked = linker.link(index, type);
     return {
       name: fn.name,
       type,
       ...(attachType === undefined ? {} : { attachType }),
       license,
-      ...linker.link(index),
+      ...linked,
+      typed: linked.funcs !== undefined,
       section,
       ...(target === undefined ? {} : { target }),
       autoload,

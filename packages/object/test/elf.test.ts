@@ -153,13 +153,14 @@ describe.each(["callbacks", "globals", "maps"])("llvm-readelf agrees on %s.o", (
       string,
       string
     >;
-    const rows = [...text.matchAll(/^ +(\d+): ([0-9a-f]{16}) +(\d+) (\w+) +(\w+) +\w+ +(\w+) ?(.*)$/gm)];
+    const rows = [...text.matchAll(/^ +(\d+): ([0-9a-f]{16}) +(\d+) (\w+) +(\w+) +(\w+) +(\w+) ?(.*)$/gm)];
     expect(rows.length).toBe(elf.symbols.length);
-    for (const [, index, value, size, kind, binding, section, symbolName] of rows) {
+    for (const [, index, value, size, kind, binding, visibility, section, symbolName] of rows) {
       expect(elf.symbols[Number(index)]).toEqual({
         name: symbolName,
         kind: kinds[kind!],
         binding: binding!.toLowerCase(),
+        visibility: visibility!.toLowerCase(),
         section: section === "UND" ? 0 : section === "ABS" ? 0xfff1 : Number(section),
         value: Number.parseInt(value!, 16),
         size: Number(size),

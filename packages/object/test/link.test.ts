@@ -30,7 +30,8 @@ test("debug information changes nothing about the code", () => {
   const [withBtf, without] = [load("subprogs"), load("no-btf")];
   for (const [i, program] of withBtf.programs.entries()) {
     expect(without.programs[i]!.insns.words).toEqual(program.insns.words);
-    expect(without.programs[i]!.subprogs).toEqual(program.subprogs);
+    const places = program.subprogs.map(({ name, start }) => ({ name, start }));
+    expect(without.programs[i]!.subprogs).toEqual(places);
   }
 });
 
@@ -45,7 +46,7 @@ test("calls and addresses of functions lead to the start of a subprogram", () =>
 
 test("functions whose address is taken are appended and referred to with pseudo source 4", () => {
   const program = programNamed(load("callbacks"), "loops");
-  expect(program.subprogs).toEqual([
+  expect(program.subprogs.map(({ name, start }) => ({ name, start }))).toEqual([
     { name: "loops", start: 0 },
     { name: "add", start: 28 },
     { name: "count", start: 36 },

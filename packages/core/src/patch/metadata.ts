@@ -78,12 +78,13 @@ export function mapSubprogs(
 ): { readonly subprogs: readonly Subprog[]; readonly funcs: Metadata["funcs"] } {
   const kept: number[] = [];
   const mapped: Subprog[] = [];
-  for (const [index, { name, start }] of subprogs.entries()) {
+  for (const [index, subprog] of subprogs.entries()) {
+    const { start } = subprog;
     const next = subprogs[index + 1];
     const to = entry[start]!;
     if (to === (next === undefined ? length : entry[next.start]!)) continue;
     kept.push(index);
-    mapped.push({ name, start: to });
+    mapped.push({ ...subprog, start: to });
   }
   const columns = funcs?.map(({ name, values }) => ({
     name,

@@ -1,10 +1,11 @@
 // Where paths begin: at the program itself, and at the global subprograms that some path calls.
+import type { FunctionSignature } from "../program.ts";
 import { explore } from "./explore.ts";
 import { Errno, Refusal } from "./refusal.ts";
 import { Flag, ID, REG_WORDS, setPointer, setScalar, Type } from "./register.ts";
 import { Frame, State } from "./state.ts";
 import type { StoredState } from "./store.ts";
-import type { FunctionSignature, Verification } from "./verification.ts";
+import type { Verification } from "./verification.ts";
 
 /** Walks all paths of the program, then those of each global subprogram that was called. @throws {Refusal} */
 export function exploreAll(v: Verification, deadline: number, now: () => number): void {

@@ -1,5 +1,6 @@
 // Calls of subprograms and their ends: frames that come and go.
 import { targetOf } from "../isa/targets.ts";
+import type { FunctionSignature } from "../program.ts";
 import { returnRange } from "../spec/kernel-profile.ts";
 import { type CallFacts, checkContext, checkMemory, fillMemory } from "./args.ts";
 import type { ReturnRange } from "../spec/program-types.ts";
@@ -12,7 +13,7 @@ import { baseOf, copyRegister, Flag, REG_WORDS, SCALAR, setScalar, setUninit, Ty
 import { isConstant, SMAX, SMAX32, SMIN, SMIN32 } from "./scalar.ts";
 import { Frame, type FrameOrigin, type State } from "./state.ts";
 import type { StoredState } from "./store.ts";
-import type { FunctionSignature, Verification } from "./verification.ts";
+import type { Verification } from "./verification.ts";
 import { bigOf } from "./words.ts";
 
 /** Adds a frame to a state and enters its subprogram. */
@@ -117,6 +118,7 @@ function endProgram(v: Verification): void {
       v.refuse(Errno.EINVAL, outOfRange("At async callback return", r, at, v.state.frame.origin.callback.returns));
     return;
   }
+  if (v.functions.get(v.root)?.returns === "void") return;
   const at = v.read(0);
   const { target } = v;
   const isHook = v.type.name === "lsm" && v.attachType === "lsm_mac";
@@ -147,8 +149,16 @@ function hookRange({ target, attachType }: Verification): ReturnRange | undefine
 }
 
 /** A call of a global subprogram: the arguments must be what its signature says; r0 is any number afterwards. */
-function callGlobal(v: Verification, i: number, subprog: number, { args }: FunctionSignature): number {
+function callGlobal(v: Verification, i: number, subprog: number, signature: FunctionSignature): number {
   const { name } = v.structure.subprogs[subprog]!;
+  const { args } = signature;
+  const isVoid = signature.returns === "void";
+  const blame = `Caller passes invalid args into func#${subprog} ('${name}')`;
+  const refusal =
+    isVoid && !v.modern
+      ? `Global function ${name}() doesn't return scalar. Only those are supported.`
+      : signature.refusal;
+  if (refusal !== undefined) v.refuse(Errno.EINVAL, refusal, blame);
   v.calledGlobals.add(subprog);
   const r = v.frame.words;
   for (const [index, arg] of args.entries()) {
@@ -157,12 +167,12 @@ function callGlobal(v: Verification, i: number, subprog: number, { args }: Funct
       checkGlobalArg(v, reg, arg);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      throw new Refusal(Errno.EINVAL, [...error.lines, `Caller passes invalid args into func#${subprog} ('${name}')`]);
+      throw new Refusal(Errno.EINVAL, [...error.lines, blame]);
     }
   }
   v.clobber();
   if (v.changesPacket(subprog)) forgetPackets(v);
-  setScalar(r, 0);
+  if (!isVoid) setScalar(r, 0);
   v.log.mark(0);
   return i + 1;
 }
@@ -173,6 +183,7 @@ function checkGlobalArg(v: Verification, reg: number, arg: string): void {
   const type = r[at]!;
   const memory = /^mem (\d+)( nonnull)?$/.exec(arg);
   if (memory !== null) {
+    if (type === Type.CONTEXT && v.type.name !== "syscall") v.deny(`R${reg} type=ctx expected=fp`);
     checkGlobalMemory(v, reg, at, Number(memory[1]), memory[2] === undefined);
     return;
   }

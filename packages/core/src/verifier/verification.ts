@@ -1,7 +1,7 @@
 // What all parts of one verification share: the program, the kernel's profile, the path being walked, counters and the log.
 import type { Structure } from "../analysis/structure.ts";
 import type { Insns } from "../isa/insns.ts";
-import type { MapSpec, Program } from "../program.ts";
+import type { FunctionSignature, MapSpec, Program } from "../program.ts";
 import type { AttachTypeName } from "../spec/attach-types.ts";
 import type { KernelProfile } from "../spec/kernel-profile.ts";
 import type { AttachTarget, KernelTypes } from "../spec/kernel-types.ts";
@@ -59,12 +59,6 @@ export interface VerificationParts {
   readonly cpus: number;
   readonly target: AttachTarget | undefined;
   readonly types: KernelTypes | undefined;
-}
-
-/** The types of a global subprogram, which take the place of its body where it is called. */
-export interface FunctionSignature {
-  /** `ctx`, `int`, or `mem N`: memory of N bytes. */
-  readonly args: readonly string[];
 }
 
 /** A watcher of states; called before each instruction with the state at it. */

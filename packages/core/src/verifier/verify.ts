@@ -1,7 +1,7 @@
 // The door for programs that are proved safe, by the rules of a kernel version.
-import { structureOf } from "../analysis/structure.ts";
+import { type Structure, structureOf } from "../analysis/structure.ts";
 import { BpfError } from "../errors.ts";
-import type { Program } from "../program.ts";
+import type { FunctionSignature, Program } from "../program.ts";
 import { ATTACH_TYPES, type AttachTypeName } from "../spec/attach-types.ts";
 import type { KernelProfile } from "../spec/kernel-profile.ts";
 import type { AttachTarget, KernelTypes } from "../spec/kernel-types.ts";
@@ -24,7 +24,7 @@ import { RecordingLog, type Replay } from "./replay.ts";
 import type { Explained, LookedAt, Rejected, Verified, VerifierStats } from "./result.ts";
 import { statesOf } from "./states.ts";
 import { TABLES, type Tables } from "./tables.ts";
-import { type Budget, type FunctionSignature, Verification, type Watcher } from "./verification.ts";
+import { type Budget, Verification, type Watcher } from "./verification.ts";
 
 /** Kernels whose rules are here. */
 export const KERNELS: Readonly<Record<string, KernelProfile>> = { "6.12": LINUX_6_12, "7.2": LINUX_7_2 };
@@ -46,7 +46,7 @@ export interface VerifyOptions {
    * only.
    */
   readonly functions?: Readonly<Record<string, FunctionSignature>>;
-  /** The program comes with types of its functions (BTF), without which some things are not allowed in subprograms; yes unless told. */
+  /** In place of what the program says of itself: types of its functions (BTF) come with it. */
   readonly typed?: boolean;
   /** CPUs that the machine can have: what bounds `bpf_get_smp_processor_id`. 8192 unless told. */
   readonly cpus?: number;
@@ -100,6 +100,7 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
   const started = now();
   const log = new Log(options.logLevel ?? 0, options.logLimit ?? LOG_LIMIT);
   const budget: Budget = { ...DEFAULT_BUDGET, ...options.budget };
+  const typed = options.typed ?? program.typed !== false;
   const visits = new Uint32Array(program.insns.length);
   let v: Verification | undefined;
   let stackBytes: readonly number[] = [];
@@ -125,16 +126,12 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
   try {
     const ops = checkInsns(program, profile);
     const structure = structureOf(program);
-    checkFlow(program, structure, ops, options.typed !== false);
+    checkFlow(program, structure, ops, typed);
     checkLoad(program, type, profile.version !== "6.12");
     const live = liveRegisters(program.insns, ops, structure);
     if (options.target !== undefined) checkTarget(program, options.target);
     const points = pointsOf(program.insns, ops);
-    const functions = new Map<number, FunctionSignature>();
-    for (const [index, { name }] of structure.subprogs.entries()) {
-      const signature = options.functions?.[name];
-      if (signature !== undefined && index > 0) functions.set(index, signature);
-    }
+    const functions = signaturesOf(program, structure, options.functions);
     const tables = internals.tables ?? TABLES;
     const facts = new FactCollector(program, ops);
     const parts = {
@@ -153,7 +150,7 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
       target: options.target,
       types: options.types,
       functions,
-      typed: options.typed !== false,
+      typed,
       cpus: options.cpus ?? MOST_CPUS,
     };
     const deadline = started + budget.milliseconds;
@@ -238,6 +235,21 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     );
     return rejected;
   }
+}
+
+/** Signatures of global subprograms by index, given by name or by the program itself. */
+function signaturesOf(
+  { subprogs }: Program,
+  structure: Structure,
+  given: VerifyOptions["functions"],
+): Map<number, FunctionSignature> {
+  const own = new Map(subprogs.map(({ start, signature }) => [start, signature]));
+  const functions = new Map<number, FunctionSignature>();
+  for (const [index, { name, start }] of structure.subprogs.entries()) {
+    const signature = given === undefined ? own.get(start) : Object.hasOwn(given, name) ? given[name] : undefined;
+    if (signature !== undefined && index > 0) functions.set(index, signature);
+  }
+  return functions;
 }
 
 function statsLine({ counters, profile }: Verification): string {

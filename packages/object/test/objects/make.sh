@@ -9,7 +9,7 @@ compile() { # source, object, instruction set, more flags
 }
 bare() { llvm-strip-19 -g "$1.o"; } # drops DWARF, keeps BTF
 
-for name in sections subprogs order callbacks maps globals kfunc core types kconfig inner legacy slots; do
+for name in sections subprogs order callbacks maps globals kfunc core types kconfig inner legacy slots signatures; do
   compile $name $name v3
   bare $name
 done
