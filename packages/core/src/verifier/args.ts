@@ -109,6 +109,7 @@ export function checkArgument(
     case "map-memory":
       return;
     case "callback":
+      checkUnmoved(v, reg, at);
       facts.callback = r[at + AUX]!;
       return;
     case "spin-lock":
@@ -121,6 +122,15 @@ export function checkArgument(
       if (sized !== null) checkMemory(v, reg, at, Number(sized[2]), sized[1] !== "in", false, facts, true);
     }
   }
+}
+
+/** A pointer to a subprogram that is not moved. */
+function checkUnmoved(v: Verification, reg: number, at: number): void {
+  const r = v.frame.words;
+  const name = typeName(r[at]!);
+  if (!isConstant(r, at + SCALAR)) v.deny(`variable ${name} access var_off=${bitsText(r, at + SCALAR)} disallowed`);
+  const moved = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!);
+  if (moved !== 0) v.deny(`dereference of modified ${name} ptr R${reg} off=${moved} disallowed`);
 }
 
 /** A kernel structure in a map's value, at the place where BTF says that it is. */
@@ -361,7 +371,7 @@ function checkSize(v: Verification, reg: number, at: number, memory: HelperArg, 
     v.deny(
       `R${reg} invalid zero-sized read: u64=[${bigOf(r[x + UMIN]!, r[x + UMIN + 1]!)},${bigOf(r[x + UMAX]!, r[x + UMAX + 1]!)}]`,
     );
-  const size = unsigned(r[x + UMAX]!, r[x + UMAX + 1]!);
+  const size = v.tables.guards.helperBytes(r, x);
   if (size >= MAX_SIZE) v.deny(`R${reg} unbounded memory access, use 'var &= const' or 'if (var < const)'`);
   const pointer = v.read(reg - 1);
   const kind = memory.replace("?", "");

@@ -66,6 +66,12 @@ export interface Pruning {
   ) => boolean;
   /** Whether a pointer covers another one of its type. */
   readonly pointerCovers: (stored: Int32Array, x: number, now: Int32Array, y: number) => boolean;
+  /** Whether a slot counts, given whether somebody reads it below. */
+  readonly slotCounts: (isRead: boolean) => boolean;
+  /** How much must agree where what a state led to is not all known yet: loops that have a bound of their own, callbacks. */
+  readonly open: Exactness;
+  /** Whether a number that a decision depended on is traced back into the slot that it was loaded from. */
+  readonly tracesSlots: boolean;
   /** Whether a byte of the stack of one kind covers one of another. */
   readonly byteCovers: (stored: number, now: number) => boolean;
 }
@@ -80,6 +86,9 @@ export const PRUNING: Pruning = {
       bitsWithin(stored, x + SCALAR, now, y + SCALAR)),
   pointerCovers: (stored, x, now, y) =>
     rangesWithin(stored, x + SCALAR, now, y + SCALAR) && bitsWithin(stored, x + SCALAR, now, y + SCALAR),
+  slotCounts: (isRead) => isRead,
+  open: "ranges",
+  tracesSlots: true,
   byteCovers: (stored, now) =>
     stored === now || stored === Byte.INVALID || (stored === Byte.MISC && (now === Byte.ZERO || now === Byte.INVALID)),
 };
@@ -197,7 +206,7 @@ function stackCovers(
     const spilled = isSpill(kinds);
     if (spilled) reader.register(old, 0);
     old[PRECISE] = stored.isPreciseSlot(f, slot) ? 1 : 0;
-    if (how === "enough" && !stored.isRead(f, slot)) continue;
+    if (how === "enough" && !v.tables.pruning.slotCounts(stored.isRead(f, slot))) continue;
     const now = slot < frame.depth ? words[KINDS + slot]! : 0;
     if (how === "exact") {
       if (now !== kinds || (spilled && !covers(v, words, spillAt(slot), how))) return differAt((f << 8) | 0x80 | slot);

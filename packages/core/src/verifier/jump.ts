@@ -264,22 +264,29 @@ function packetBounds(
   } else if (!isEnd(src, dst)) return;
   const at = r[pointer]!;
   // pointer <= end leaves `offset` bytes before the end, pointer < end one more.
-  if (which === "gt") found(v.state, r, pointer, at, false);
-  else if (which === "le") found(other, r, pointer, at, false);
-  else if (which === "ge") found(v.state, r, pointer, at, true);
-  else if (which === "lt") found(other, r, pointer, at, true);
+  if (which === "gt") found(v, v.state, r, pointer, at, false);
+  else if (which === "le") found(v, other, r, pointer, at, false);
+  else if (which === "ge") found(v, v.state, r, pointer, at, true);
+  else if (which === "lt") found(v, other, r, pointer, at, true);
 }
 
 function isZeroOffset(r: Int32Array, at: number): boolean {
   return isConstant(r, at + SCALAR) && (r[at + SCALAR]! | r[at + SCALAR + 1]!) === 0 && r[at + AUX]! >= 0;
 }
 
-function found(state: State<StoredState>, r: Int32Array, pointer: number, type: number, oneMore: boolean): void {
+function found(
+  v: Verification,
+  state: State<StoredState>,
+  r: Int32Array,
+  pointer: number,
+  type: number,
+  oneMore: boolean,
+): void {
   const x = pointer + SCALAR;
   const max = unsigned(r[x + UMAX]!, r[x + UMAX + 1]!);
   if (max > 0xffff || r[x + SMIN + 1]! < 0) return;
   if (max === 0 && oneMore) return;
-  const range = max + (oneMore ? 1 : 0);
+  const range = v.tables.guards.packetBytes(max, oneMore);
   const id = r[pointer + ID]!;
   state.each((words, at) => {
     if (words[at] === type && words[at + ID] === id) words[at + AUX] = Math.max(words[at + AUX]!, range);

@@ -182,7 +182,7 @@ function step(v: Verification, i: number, touch: number, later: number): boolean
     case "loadAcquire":
       if (!isWanted(top, dst)) return true;
       drop(top, dst);
-      if (touch !== 0) wantSlot(frame, slot);
+      if (touch !== 0 && v.tables.pruning.tracesSlots) wantSlot(frame, slot);
       return true;
     case "store":
     case "storeImm":

@@ -69,9 +69,9 @@ function compareOpen(v: Verification, stored: StoredState): boolean {
   const { state } = v;
   const row = ROWS[v.ops[state.insn]!]!;
   if (row.kind === "mayGoto") {
-    if (stored.mayGotoDepth !== state.mayGotoDepth && stateCovers(v, stored, state, "ranges")) return true;
+    if (stored.mayGotoDepth !== state.mayGotoDepth && stateCovers(v, stored, state, v.tables.pruning.open)) return true;
   } else if ((v.points[state.insn]! & Point.CALLBACK) !== 0) {
-    return stateCovers(v, stored, state, "ranges");
+    return stateCovers(v, stored, state, v.tables.pruning.open);
   }
   if (
     stored.mayGotoDepth === state.mayGotoDepth &&

@@ -1,5 +1,5 @@
 // References: acquired by helpers, given back by others; and what becomes of their copies.
-import { AUX, Flag, ID, REF, SCALAR, setScalar, Type } from "./register.ts";
+import { AUX, baseOf, Flag, ID, REF, SCALAR, setScalar, Type } from "./register.ts";
 import { setConstant } from "./scalar.ts";
 import type { State } from "./state.ts";
 import type { StoredState } from "./store.ts";
@@ -18,7 +18,7 @@ export function release(v: Verification, id: number): boolean {
   if (!state.references.some((reference) => reference.id === id)) return false;
   state.references = state.references.filter((reference) => reference.id !== id);
   state.each((words, at) => {
-    if (words[at + REF] === id) setScalar(words, at);
+    if (v.tables.guards.endsWith(words[at + REF]!, id)) setScalar(words, at);
   });
   return true;
 }
@@ -37,7 +37,7 @@ export function settleNull(
     state.references = state.references.filter((held) => held.id !== reference);
   }
   state.each((other, x) => {
-    if (other[x + ID] !== id || (other[x]! & Flag.MAYBE_NULL) === 0) return;
+    if ((other[x]! & Flag.MAYBE_NULL) === 0 || !v.tables.guards.tellsAbout(id, other[x + ID]!)) return;
     if (isNull) {
       setScalar(other, x);
       setConstant(other, x + SCALAR, 0, 0);
@@ -54,7 +54,6 @@ export function settleNull(
 /** Pointers into the packet are worth nothing any more. */
 export function forgetPackets(v: Verification): void {
   v.state.each((words, at) => {
-    const base = words[at]! & 0xff;
-    if (base === Type.PACKET || base === Type.PACKET_META || base === Type.PACKET_END) setScalar(words, at);
+    if (v.tables.guards.endsWithPacket(baseOf(words[at]!))) setScalar(words, at);
   });
 }

@@ -2,11 +2,11 @@
 import { markPrecise } from "./precision.ts";
 import { Errno } from "./refusal.ts";
 import { baseOf, copyRegister, FRAME, ID, isPointer, SCALAR, setNumber, setScalar, Type, unlink } from "./register.ts";
-import { isConstant, SMAX, SMIN, UMAX } from "./scalar.ts";
+import { isConstant, SMAX, SMIN } from "./scalar.ts";
 import { Byte, eight, type Frame, isSpill, KINDS, kindAt, spillAt } from "./state.ts";
 import { bitsText } from "./text.ts";
 import type { Verification } from "./verification.ts";
-import { bitsOf, signed } from "./words.ts";
+import { signed } from "./words.ts";
 
 const STACK_BYTES = 512;
 const MAX_OFFSET = 2 ** 29;
@@ -67,12 +67,8 @@ function kindOf(frame: Frame, offset: number): number {
 }
 
 /** What was part of a spilled register is only some bytes from now on. */
-function scrub(frame: Frame, slot: number): void {
-  let kinds = frame.words[KINDS + slot]!;
-  for (let byte = 0; byte < 8; byte++) {
-    if (kindAt(kinds, byte) === Byte.SPILL) kinds = (kinds & ~(15 << (4 * byte))) | (Byte.MISC << (4 * byte));
-  }
-  frame.words[KINDS + slot] = kinds;
+function scrub(v: Verification, frame: Frame, slot: number): void {
+  frame.words[KINDS + slot] = v.tables.guards.withoutSpill(frame.words[KINDS + slot]!);
 }
 
 /** Somebody reads a slot: the states that this path came through, up to the one behind which it was written, count with it. */
@@ -115,7 +111,7 @@ export function storeToStack(v: Verification, range: StackRange, size: number, v
     return;
   }
   const zero = isZero(r, value);
-  scrub(frame, slot);
+  scrub(v, frame, slot);
   for (let i = 0; i < size; i++) setKind(frame, min + i, zero ? Byte.ZERO : Byte.MISC);
   if (zero && reg >= 0) markPrecise(v, reg);
   if (size === 8) frame.wrote(slot);
@@ -124,14 +120,14 @@ export function storeToStack(v: Verification, range: StackRange, size: number, v
 function spillNumber(v: Verification, frame: Frame, slot: number, size: number, value: number): void {
   const r = v.frame.words;
   const s = value + SCALAR;
-  const fits = bitsOf(r[s + UMAX]!, r[s + UMAX + 1]!) <= 8 * size;
+  const fits = v.tables.guards.fits(r, s, size);
   if (r[value + ID] === 0 && fits && !isConstant(r, s)) r[value + ID] = v.nextId();
   const at = spillAt(slot);
   copyRegister(frame.words, at, r, value);
   if (!fits) frame.words[at + ID] = 0;
   let kinds = frame.words[KINDS + slot]!;
   if (size < 8 && isSpill(kinds)) {
-    scrub(frame, slot);
+    scrub(v, frame, slot);
     kinds = frame.words[KINDS + slot]!;
   }
   for (let byte = 0; byte < size; byte++) kinds = (kinds & ~(15 << (4 * byte))) | (Byte.SPILL << (4 * byte));
@@ -157,7 +153,7 @@ function storeSomewhere(v: Verification, range: StackRange, size: number, value:
       zeroUsed = true;
       continue;
     }
-    scrub(frame, slot);
+    scrub(v, frame, slot);
     const kept = zero && kind === Byte.ZERO;
     zeroUsed ||= kept;
     setKind(frame, offset, kept ? Byte.ZERO : Byte.MISC);
@@ -200,7 +196,7 @@ export function loadFromStack(v: Verification, range: StackRange, size: number, 
   }
   if (frame.words[at] !== Type.SCALAR) v.deny("invalid size of register fill");
   if (size <= spilled && byteOf(min) === 0) {
-    const fits = bitsOf(frame.words[at + SCALAR + UMAX]!, frame.words[at + SCALAR + UMAX + 1]!) <= 8 * size;
+    const fits = v.tables.guards.fits(frame.words, at + SCALAR, size);
     // A copy of all of it keeps its links; part of it is another number.
     if (fits && frame.words[at + ID] === 0 && !isConstant(frame.words, at + SCALAR)) frame.words[at + ID] = v.nextId();
     copyRegister(r, dst, frame.words, at);
@@ -233,7 +229,7 @@ export function passStack(v: Verification, range: StackRange, size: number, clob
     markRead(v, index, slot);
     if (!clobbers) continue;
     v.log.markSlot(index, slot);
-    if (isSpill(frame.words[KINDS + slot]!)) scrub(frame, slot);
+    if (isSpill(frame.words[KINDS + slot]!)) scrub(v, frame, slot);
     setKind(frame, offset, Byte.MISC);
   }
 }
@@ -245,7 +241,7 @@ export function fillStack(v: Verification, range: StackRange, size: number): voi
   for (let offset = min; offset < max + size; offset++) {
     const slot = slotOf(offset);
     v.log.markSlot(index, slot);
-    if (isSpill(frame.words[KINDS + slot]!)) scrub(frame, slot);
+    if (isSpill(frame.words[KINDS + slot]!)) scrub(v, frame, slot);
     setKind(frame, offset, Byte.MISC);
   }
   if (!range.fixed) return;

@@ -4,6 +4,7 @@ import { BRANCH32, BRANCH64, type BranchTransfer, type Comparison } from "./bran
 import { signExtend, swapBytes } from "./casts.ts";
 import { truncate } from "./deduce.ts";
 import { PRUNING, type Pruning } from "./equal.ts";
+import { GUARDS, type Guards } from "./guards.ts";
 import { REGIONS, type Regions } from "./regions.ts";
 import { zeroExtend } from "./scalar.ts";
 
@@ -19,6 +20,8 @@ export interface Tables {
     readonly truncate: typeof truncate;
     readonly zeroExtend: typeof zeroExtend;
   };
+  /** What guards tell of pointers. */
+  readonly guards: Guards;
   /** Bounds of accesses. */
   readonly regions: Regions;
   /** When one state is covered by another. */
@@ -31,6 +34,7 @@ export const TABLES: Tables = {
   branch64: BRANCH64,
   branch32: BRANCH32,
   casts: { signExtend, swapBytes, truncate, zeroExtend },
+  guards: GUARDS,
   regions: REGIONS,
   pruning: PRUNING,
 };
