@@ -37,7 +37,10 @@ function globalState(v: Verification, subprog: number, { args }: FunctionSignatu
       const orNull = memory[2] === undefined ? Flag.MAYBE_NULL : 0;
       setPointer(frame.words, at, Type.MEMORY | orNull, Number(memory[1]));
       if (orNull !== 0) frame.words[at + ID] = v.nextId();
-    } else throw new Refusal(Errno.EINVAL, [`Arg#${index} type ${arg} in ${subprog}() is not supported yet.`]);
+    } else
+      throw new Refusal(Errno.EINVAL, [
+        `Arg#${index} type ${arg} in ${v.structure.subprogs[subprog]!.name}() is not supported yet.`,
+      ]);
   }
   const state = new State<StoredState>([frame]);
   state.insn = v.structure.subprogs[subprog]!.start;
