@@ -29,7 +29,7 @@ import type { MultiTracingLink } from "./multi/link.ts";
 import { drain, type Operation } from "./operation.ts";
 import { ProgArray } from "./prog-array.ts";
 import { LoadedProgram, type ProgramSite } from "./program.ts";
-import { checkProgram, ProgramHost, type UserFunctions } from "./program-host.ts";
+import { checkProgram, ProgramHost, type UserFunctions, type UserKfunc } from "./program-host.ts";
 import { Random } from "./random.ts";
 import { Rcu, type Reader, readerKind } from "./rcu.ts";
 import { Resident, residentOf } from "./resident.ts";
@@ -303,15 +303,7 @@ export class Kernel {
     options: FunctionOptions = {},
   ): TracedFunction {
     const traced = this.#withText().define(name, shape, body, options);
-    const { slots } = traced.places;
-    if (slots.length <= BPF_ARGS) {
-      this.#functions.kfuncs.set(name, {
-        sleeps: options.sleeps === true,
-        run: function* ({ args }) {
-          return yield traced.call(...args.slice(0, slots.length));
-        },
-      });
-    }
+    if (traced.places.slots.length <= BPF_ARGS) this.#functions.kfuncs.set(name, new FunctionAsKfunc(traced));
     return traced;
   }
 
@@ -590,6 +582,26 @@ export class Kernel {
     const resident = residentOf(program);
     if (resident !== undefined && !program.isReleased && resident.memory === this.memory) return resident;
     throw new BpfError("argument", `${what} '${program.name}'`, { expected: "a live program of this kernel" });
+  }
+}
+
+/** A function of the host as programs call it. */
+class FunctionAsKfunc implements UserKfunc {
+  readonly #traced: TracedFunction;
+
+  constructor(traced: TracedFunction) {
+    this.#traced = traced;
+  }
+
+  get sleeps(): boolean {
+    return this.#traced.options.sleeps === true;
+  }
+
+  get run(): KernelFunction {
+    const traced = this.#traced;
+    return function* ({ args }) {
+      return yield traced.call(...args.slice(0, traced.places.slots.length));
+    };
   }
 }
 

@@ -10,7 +10,7 @@ const TABLE: MapSpec = { name: "t", type: MAP_TYPES.prog_array, keySize: 4, valu
 /** Two programs that call through slot 0, and members: none, a near one, and two that are far. */
 function far(layout: Record<string, boolean>) {
   const engine = jit(arm64, { layout: { directTailCalls: true, ...layout } });
-  const kernel = new Kernel({ engine, memory: { sizes: { text: 132 * MIB, data: MIB } } });
+  const kernel = new Kernel({ engine, memory: { sizes: { text: 132 * MIB, data: MIB } }, writeTogether: 1 });
   kernel.createMap(TABLE);
   const load = (name: string, text: string): LoadedProgram =>
     kernel.load(trust(assemble(text, { name, type: "xdp", maps: [TABLE] })));
@@ -50,6 +50,21 @@ test("far tail calls follow their slot, to and from near ones and none, and leav
   }
   for (const _ of made.table.changing(0, undefined));
   expect(codeOf(made)).toEqual(fresh);
+});
+
+test("entries that are traced together lead to trampolines that are far", () => {
+  const { kernel, callers } = made;
+  const fresh = codeOf(made);
+  let runs = 0;
+  kernel.registerHelper(9000, () => BigInt(++runs));
+  const insns = assemble("call 9000\nr0 = 0\nexit", { name: "t", type: "tracing", license: "GPL" });
+  const [one, two] = callers as [LoadedProgram, LoadedProgram];
+  const listed = [{ program: one }, { program: two }, { program: two, subprog: "sub" }];
+  const link = kernel.attachMulti(kernel.load(trust(insns)), listed, { kind: "fentry" });
+  const alone = results(made);
+  expect([alone, runs]).toEqual([[1, 1], 3]);
+  link.detach();
+  expect([results(made), runs, codeOf(made)]).toEqual([alone, 3, fresh]);
 });
 
 test("a step that fails leaves slot, site and map as they were, and no CPU that has come so far without an address", () => {

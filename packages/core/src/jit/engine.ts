@@ -49,6 +49,7 @@ const GARBAGE: BigUint64Array = garbage(61);
  */
 export function jit<R extends string>(backend: Backend<R>, options: CompileOptions & CpuOptions = {}): Engine {
   const setting: Setting<R> = { backend, options, placed: new Placed(), idle: new WeakMap() };
+  let functionImage: Image | undefined;
   const { arch, poke, pokeMany, capabilities, disassemble, classifyArgs, funcModelEqual, planTrampoline } = backend;
   return {
     name: arch,
@@ -62,7 +63,10 @@ export function jit<R extends string>(backend: Backend<R>, options: CompileOptio
       funcModelEqual,
       planTrampoline,
       emitTrampoline: (spec) => backend.emitTrampoline(spec, options),
-      emitFunction: () => backend.emitFunction(options),
+      emitFunction: () => {
+        functionImage ??= backend.emitFunction(options);
+        return functionImage;
+      },
       place: (image, name, host) => new Code(setting, image, name, host, noSubprog),
     },
     load: (program, host, loadOptions) => new Loaded(setting, program, host, loadOptions),
@@ -91,6 +95,44 @@ interface Boundaries {
   readonly slots: Int32Array;
 }
 
+/** The functions of the host that an image calls. */
+interface Imports {
+  readonly symbols: readonly SymbolRef[];
+  /** Per relocation, the index of its function; -1 for others. */
+  readonly indices: Int32Array;
+  /** By the key of a symbol, the index of its function. */
+  readonly byKey: ReadonlyMap<string, number>;
+}
+
+/** Images can be placed many times. */
+const IMPORTS = new WeakMap<Image, Imports>();
+
+function importsOf(image: Image): Imports {
+  let imports = IMPORTS.get(image);
+  if (imports === undefined) {
+    imports = findImports(image);
+    IMPORTS.set(image, imports);
+  }
+  return imports;
+}
+
+function findImports({ relocations }: Image): Imports {
+  const symbols: SymbolRef[] = [];
+  const indices = new Int32Array(relocations.length).fill(-1);
+  const byKey = new Map<string, number>();
+  for (const [i, { symbol }] of relocations.entries()) {
+    if (!isFunction(symbol)) continue;
+    const key = keyOf(symbol);
+    let index = byKey.get(key);
+    if (index === undefined) {
+      index = symbols.push(symbol) - 1;
+      byKey.set(key, index);
+    }
+    indices[i] = index;
+  }
+  return { symbols, indices, byKey };
+}
+
 /** Machine code in memory, with the functions of the host that it calls. */
 class Code<R extends string> implements PlacedCode {
   readonly image: Image;
@@ -100,8 +142,7 @@ class Code<R extends string> implements PlacedCode {
   /** The address that host functions and the code return to; entry points of host functions lie behind it. */
   readonly returnAddress: bigint;
   readonly functions: readonly HostFunction[];
-  /** By the key of a symbol, the index of its function. */
-  readonly #indices = new Map<string, number>();
+  readonly #imports: Imports;
   readonly #setting: Setting<R>;
   readonly #text: Allocation;
   readonly #entries: Allocation;
@@ -121,21 +162,13 @@ class Code<R extends string> implements PlacedCode {
     this.image = image;
     this.memory = memory;
 
-    const functions: HostFunction[] = [];
-    const indices = this.#indices;
-    const addresses: bigint[] = [];
-    for (const { symbol } of image.relocations) {
-      if (!isFunction(symbol)) addresses.push(symbol.kind === "subprog" ? 0n : host.address(symbol));
-      else {
-        const key = keyOf(symbol);
-        let index = indices.get(key);
-        if (index === undefined) {
-          index = functions.push(host.function(symbol)) - 1;
-          indices.set(key, index);
-        }
-        addresses.push(BigInt(index));
-      }
-    }
+    this.#imports = importsOf(image);
+    const { symbols, indices } = this.#imports;
+    const functions = symbols.map((symbol) => host.function(symbol));
+    const addresses = image.relocations.map(({ symbol }, i) => {
+      if (isFunction(symbol)) return BigInt(indices[i]!);
+      return symbol.kind === "subprog" ? 0n : host.address(symbol);
+    });
     this.functions = functions;
     this.#text = memory.allocate("text", image.code.length, `${name} (${backend.arch})`, Access.READ | Access.EXECUTE);
     this.address = this.#text.address;
@@ -168,7 +201,7 @@ class Code<R extends string> implements PlacedCode {
   }
 
   hostAddress(symbol: SymbolRef): bigint | undefined {
-    const index = this.#indices.get(keyOf(symbol));
+    const index = this.#imports.byKey.get(keyOf(symbol));
     return index === undefined ? undefined : this.returnAddress + BigInt(ENTRY * (index + 1));
   }
 

@@ -426,12 +426,12 @@ export class Memory {
   #place(
     arena: Arena,
     index: number,
-    { access, ...block }: Omit<Block, "address" | "live"> & { access: number },
+    { at, span, size, owner, region, access }: Omit<Block, "address" | "live"> & { access: number },
   ): Allocation {
-    const placed: Block = { address: this.base + BigInt(block.at), live: true, ...block };
+    const placed: Block = { address: this.base + BigInt(at), live: true, at, span, size, owner, region };
     arena.blocks[index] = placed;
-    this.allocated += placed.size;
-    this.#setAccess(block.at, block.size, access);
+    this.allocated += size;
+    this.#setAccess(at, size, access);
     return placed;
   }
 

@@ -3,7 +3,8 @@ import type { Allocation, Memory } from "./memory.ts";
 
 /** Things by the allocation they live in. Looking one up costs O(log allocations). */
 export class Placed<T> {
-  readonly #byMemory: WeakMap<Memory, Map<Allocation, T>> = new WeakMap();
+  /** By their first addresses. */
+  readonly #byMemory: WeakMap<Memory, Map<number, T>> = new WeakMap();
 
   add(memory: Memory, allocation: Allocation, item: T): void {
     let items = this.#byMemory.get(memory);
@@ -11,16 +12,16 @@ export class Placed<T> {
       items = new Map();
       this.#byMemory.set(memory, items);
     }
-    items.set(allocation, item);
+    items.set(Number(allocation.address), item);
   }
 
   remove(memory: Memory, allocation: Allocation): void {
-    this.#byMemory.get(memory)?.delete(allocation);
+    this.#byMemory.get(memory)?.delete(Number(allocation.address));
   }
 
   /** What lies at an address; undefined where nothing does, or no longer. */
   at(memory: Memory, address: bigint): T | undefined {
     const found = memory.allocationAt(address);
-    return found?.live === true ? this.#byMemory.get(memory)?.get(found.allocation) : undefined;
+    return found?.live === true ? this.#byMemory.get(memory)?.get(Number(found.allocation.address)) : undefined;
   }
 }

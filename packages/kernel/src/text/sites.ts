@@ -59,7 +59,8 @@ export class TextSites {
   readonly #memory: Memory;
   readonly #text: Text;
   readonly #ledger: Ledger;
-  readonly #sites = new Map<bigint, Entry>();
+  /** By their addresses. */
+  readonly #sites = new Map<number, Entry>();
   #version = 0;
 
   constructor(memory: Memory, text: Text, ledger: Ledger, protocol: PokeProtocol = POKE_PROTOCOLS.landed) {
@@ -81,29 +82,30 @@ export class TextSites {
 
   /** The site that begins at an address. */
   at(address: bigint): LiveSite | undefined {
-    return this.#sites.get(address);
+    return this.#sites.get(Number(address));
   }
 
   /** Takes in the sites of an image that was placed at `base` a moment ago, as they are in a fresh image. */
   add(owner: string, image: Image, base: bigint): void {
     this.#version++;
-    const behindTarget = new Map(
-      image.pokes.map(({ bypass, target }) => [bypass.offset, base + BigInt(target.offset + target.size)]),
-    );
+    const behindTarget =
+      image.pokes.length === 0
+        ? undefined
+        : new Map(image.pokes.map(({ bypass, target }) => [bypass.offset, base + BigInt(target.offset + target.size)]));
     for (const { kind, offset, size, subprog, far } of image.patchSites) {
-      const skip = behindTarget.get(offset);
-      const state: SiteState = kind === "bypass" && skip !== undefined ? { kind: "jump", target: skip } : NOP;
+      const skip = kind === "bypass" ? behindTarget?.get(offset) : undefined;
+      const state: SiteState = skip === undefined ? NOP : { kind: "jump", target: skip };
       const address = base + BigInt(offset);
+      const site = { address, size, kind, owner, subprog, state, codes: image.code, at: offset };
       const jump = far && { far: { code: base + BigInt(far.code), slot: base + BigInt(far.slot) } };
-      const code = this.#memory.view(address, size).slice();
-      this.#sites.set(address, { address, size, kind, owner, subprog, state, codes: code, at: 0, ...jump });
+      this.#sites.set(Number(address), jump === undefined ? site : { ...site, ...jump });
     }
   }
 
   /** Forgets the sites of an image that goes. */
   remove(image: Image, base: bigint): void {
     this.#version++;
-    for (const { offset } of image.patchSites) this.#sites.delete(base + BigInt(offset));
+    for (const { offset } of image.patchSites) this.#sites.delete(Number(base) + offset);
   }
 
   /**
@@ -218,7 +220,7 @@ export class TextSites {
   }
 
   #entry(address: bigint): Entry {
-    const site = this.#sites.get(address);
+    const site = this.#sites.get(Number(address));
     if (site === undefined) throw new BpfError("argument", `no patch site at 0x${address.toString(16)}`);
     return site;
   }

@@ -11,7 +11,7 @@ import type { TextSites } from "../text/sites.ts";
 import { EnteredPrograms } from "./entered.ts";
 import { type FunctionBody, type FunctionOptions, type FunctionSite, TracedFunction } from "./function.ts";
 import { type AttachedLink, TracingLink } from "./link.ts";
-import { type AttachTarget, type Target, Targets } from "./target.ts";
+import { type AttachTarget, type Shape, type Target, Targets } from "./target.ts";
 
 /** Options of `Kernel.attach`. */
 export interface AttachOptions {
@@ -57,6 +57,7 @@ export class Tracer {
   readonly targets: Targets;
   readonly trampolines: FunctionTrampolines;
   readonly #site: TracerSite;
+  readonly #shapes = new Map<string | FuncModel, Shape>();
 
   constructor(site: TracerSite) {
     const { text, sites, rcu, memory } = site;
@@ -72,8 +73,7 @@ export class Tracer {
   /** @throws {BpfError} as `Kernel.defineFunction` */
   define(name: string, shape: string | FuncModel, body: FunctionBody, options: FunctionOptions): TracedFunction {
     const { text, memory, kernel, rcu, functions, runOn } = this.#site;
-    const model = typeof shape === "string" ? parseFuncModel(shape) : shape;
-    const places = text.classifyArgs(model);
+    const { model, places } = this.#shapeOf(shape);
     const code = text.place(text.emitFunction(), name, {
       memory,
       address: (symbol) => {
@@ -89,6 +89,17 @@ export class Tracer {
     if (options.sleeps === true) rcu.sleepingAt.add(code.hostAddress({ kind: "body" })!);
     this.targets.add(traced);
     return traced;
+  }
+
+  /** Functions of one shape share it. */
+  #shapeOf(shape: string | FuncModel): Shape {
+    let found = this.#shapes.get(shape);
+    if (found === undefined) {
+      const model = typeof shape === "string" ? parseFuncModel(shape) : shape;
+      found = { model, places: this.#site.text.classifyArgs(model) };
+      this.#shapes.set(shape, found);
+    }
+    return found;
   }
 
   /** @throws {BpfError} as `Kernel.attach` */
