@@ -2,8 +2,8 @@
 import { targetOf } from "../isa/targets.ts";
 import type { FunctionSignature } from "../program.ts";
 import { returnRange } from "../spec/kernel-profile.ts";
-import { type CallFacts, checkContext, checkMemory, fillMemory } from "./args.ts";
 import type { ReturnRange } from "../spec/program-types.ts";
+import { type CallFacts, checkContext, checkMemory, fillMemory } from "./args.ts";
 import { findPrevious, widen } from "./converge.ts";
 import { checkSections } from "./kfuncs.ts";
 import { markPrecise } from "./precision.ts";
@@ -119,12 +119,12 @@ function endProgram(v: Verification): void {
     return;
   }
   if (v.functions.get(v.root)?.returns === "void") return;
-  const at = v.read(0);
   const { target } = v;
   const isHook = v.type.name === "lsm" && v.attachType === "lsm_mac";
   // Nobody looks at the result of something that has none.
   if (v.root === 0 && target !== undefined && target.result === undefined && (isHook || v.type.name === "struct_ops"))
     return;
+  const at = v.read(0);
   if (v.root !== 0) {
     if (r[at] !== Type.SCALAR)
       v.refuse(Errno.EINVAL, `At subprogram exit the register R0 is not a scalar value (${typeName(r[at]!)})`);
