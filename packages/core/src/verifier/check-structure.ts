@@ -8,8 +8,9 @@ import type { KernelProfile } from "../spec/kernel-profile.ts";
 import { Errno, Refusal } from "./refusal.ts";
 import { ROWS, type Row } from "./rows.ts";
 
-function refuse(text: string, errno: number = Errno.EINVAL): never {
-  throw new Refusal(errno, [text]);
+/** @param insn - the instruction, where it is one */
+function refuse(text: string, insn: number | undefined, errno: number = Errno.EINVAL): never {
+  throw new Refusal(errno, [text], undefined, insn);
 }
 
 /** Index in OPS of every instruction; −1 in second slots. @throws {Refusal} */
@@ -19,9 +20,9 @@ export function checkInsns(program: Program, profile: KernelProfile): Int16Array
   const ops = new Int16Array(insns.length).fill(-1);
   for (let i = 0; i < insns.length; i += insns.width(i)) {
     const op = opAt(insns, i);
-    if (op < 0) refuse(unknownText(insns, i));
+    if (op < 0) refuse(unknownText(insns, i), i);
     ops[i] = op;
-    if (ROWS[op]!.kind === "callx") refuse("unknown opcode 8d");
+    if (ROWS[op]!.kind === "callx") refuse("unknown opcode 8d", i);
     checkFields(program, i, op, profile);
   }
   return ops;
@@ -57,23 +58,23 @@ function checkFields(program: Program, i: number, op: number, profile: KernelPro
   const { insns } = program;
   const row = ROWS[op]!;
   const outside = registersOf(insns, i, op) & ~0x7ff;
-  if (outside !== 0) refuse(`R${31 - Math.clz32(outside & -outside)} is invalid`);
-  if (reservedFieldOf(insns, i, op) !== undefined) refuse(reservedText(insns, i, row.kind));
+  if (outside !== 0) refuse(`R${31 - Math.clz32(outside & -outside)} is invalid`, i);
+  if (reservedFieldOf(insns, i, op) !== undefined) refuse(reservedText(insns, i, row.kind), i);
   const imm = insns.imm(i);
   if (profile.version === "6.12") refuseNewer(insns, i, row);
   if (row.kind === "loadImm64" && (insns.src(i) === 1 || insns.src(i) === 2))
-    refuse(`fd ${imm} is not pointing to valid bpf_map`, 9);
+    refuse(`fd ${imm} is not pointing to valid bpf_map`, i, 9);
   if (row.kind === "loadImm64" && (insns.src(i) === 5 || insns.src(i) === 6) && (imm < 0 || imm >= program.maps.length))
-    refuse(`fd ${imm} is not pointing to valid bpf_map`, 9);
+    refuse(`fd ${imm} is not pointing to valid bpf_map`, i, 9);
 }
 
 /** What Linux 6.12 does not know yet. */
 function refuseNewer(insns: Insns, i: number, row: Row): void {
   if (row.kind === "loadAcquire" || row.kind === "storeRelease") {
-    if (row.bytes < 4) refuse(`unknown opcode ${insns.code(i).toString(16)}`);
-    refuse(`BPF_ATOMIC uses invalid atomic opcode ${insns.imm(i).toString(16)}`);
+    if (row.bytes < 4) refuse(`unknown opcode ${insns.code(i).toString(16)}`, i);
+    refuse(`BPF_ATOMIC uses invalid atomic opcode ${insns.imm(i).toString(16)}`, i);
   }
-  if (row.kind === "mayGoto" && insns.off(i) === 0) refuse("invalid may_goto off 0 imm 0");
+  if (row.kind === "mayGoto" && insns.off(i) === 0) refuse("invalid may_goto off 0 imm 0", i);
 }
 
 function reservedText(insns: Insns, i: number, kind: string): string {
@@ -135,29 +136,31 @@ export function checkFlow(program: Program, structure: Structure, ops: Int16Arra
       const target = targetOf(insns, i, ops[i]!);
       if (target === undefined) continue;
       if (row.kind === "callSubprog" || row.kind === "loadImm64") {
-        if (target < 0 || target >= insns.length) refuse("call to invalid destination");
-        if ((structure.marks[target]! & Mark.START) === 0) refuse(`jump into the middle of ldimm64 insn ${target - 1}`);
+        if (target < 0 || target >= insns.length) refuse("call to invalid destination", i);
+        if ((structure.marks[target]! & Mark.START) === 0)
+          refuse(`jump into the middle of ldimm64 insn ${target - 1}`, i);
       } else if (target < start || target >= end) {
-        refuse(`jump out of range from insn ${i} to ${target}`);
+        refuse(`jump out of range from insn ${i} to ${target}`, i);
       }
     }
     const kind = ROWS[ops[last]!]!.kind;
-    if (kind !== "exit" && kind !== "jump" && kind !== "gotox") refuse("last insn is not an exit or jmp");
+    if (kind !== "exit" && kind !== "jump" && kind !== "gotox") refuse("last insn is not an exit or jmp", last);
   }
   for (let i = 0; i < insns.length; i += insns.width(i)) {
     const row = ROWS[ops[i]!]!;
     const target = targetOf(insns, i, ops[i]!);
     if (target !== undefined && row.kind !== "loadImm64" && (structure.marks[target]! & Mark.START) === 0)
-      refuse(`jump into the middle of ldimm64 insn ${target - 1}`);
+      refuse(`jump into the middle of ldimm64 insn ${target - 1}`, i);
   }
   for (let i = 0; i < insns.length; i += insns.width(i)) {
-    if ((structure.marks[i]! & Mark.REACHABLE) === 0) refuse(`unreachable insn ${i}`);
+    if ((structure.marks[i]! & Mark.REACHABLE) === 0) refuse(`unreachable insn ${i}`, i);
   }
-  checkRecursion(structure, typed);
+  checkRecursion(insns, ops, structure, typed);
 }
 
 /** Subprograms that call themselves, in the end; their names are known where the program has types. */
-function checkRecursion({ subprogs }: Structure, typed: boolean): void {
+function checkRecursion(insns: Insns, ops: Int16Array, structure: Structure, typed: boolean): void {
+  const { subprogs } = structure;
   const done = new Uint8Array(subprogs.length);
   const open = new Uint8Array(subprogs.length);
   const walk = (subprog: number): void => {
@@ -165,7 +168,10 @@ function checkRecursion({ subprogs }: Structure, typed: boolean): void {
     for (const callee of subprogs[subprog]!.calls) {
       if (open[callee] === 1) {
         const name = (index: number): string => (typed ? subprogs[index]!.name : "");
-        refuse(`recursive call from ${name(subprog)}() to ${name(callee)}()`);
+        refuse(
+          `recursive call from ${name(subprog)}() to ${name(callee)}()`,
+          callSite(insns, ops, structure, subprog, callee),
+        );
       }
       if (done[callee] === 0) walk(callee);
     }
@@ -173,4 +179,21 @@ function checkRecursion({ subprogs }: Structure, typed: boolean): void {
     done[subprog] = 1;
   };
   walk(0);
+}
+
+/** The first instruction of a subprogram that calls another one, or takes its address. */
+export function callSite(
+  insns: Insns,
+  ops: Int16Array,
+  { subprogs }: Structure,
+  subprog: number,
+  callee: number,
+): number | undefined {
+  const { start, end } = subprogs[subprog]!;
+  for (let i = start; i < end; i += insns.width(i)) {
+    const { kind } = ROWS[ops[i]!]!;
+    if ((kind === "callSubprog" || kind === "loadImm64") && targetOf(insns, i, ops[i]!) === subprogs[callee]!.start)
+      return i;
+  }
+  return undefined;
 }

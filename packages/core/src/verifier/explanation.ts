@@ -42,11 +42,11 @@ export type StepRole =
 export interface CausalStep extends Place {
   /** Which of the processed instructions it was, counted from 1 over all paths: steps of a path stand in this order. */
   readonly step: number;
-  /** Calls that the instruction is inside of; 0 for the program itself. */
-  readonly frame: number;
   readonly role: StepRole;
-  /** What the step is about: `R2`, `fp-8`, `R2 of frame 1`, `references`. */
+  /** What the step is about: `R2`, `fp-8`, `R2 of f` in a call of `f`, `references`. */
   readonly value: string;
+  /** Calls that the value is inside of; 0 for the program itself. */
+  readonly frame: number;
   /** The values that it was made from, or compared with. */
   readonly from: readonly string[];
   /** What happened, in words. */

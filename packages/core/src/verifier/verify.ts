@@ -230,7 +230,8 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
       },
       {
         ...lookedAt,
-        explanation: () => explain(program, error, insn, stage === "paths" ? replay : undefined),
+        explanation: () =>
+          explain({ program, profile, refusal: error, insn, replay: stage === "paths" ? replay : undefined }),
       },
     );
     return rejected;
