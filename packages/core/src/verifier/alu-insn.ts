@@ -7,10 +7,9 @@ import { markPrecise } from "./precision.ts";
 import { Errno } from "./refusal.ts";
 import { AUX, DELTA, ID, isPointer, LINK, SCALAR, setNumber, setPointer, setScalar, Type, unlink } from "./register.ts";
 import type { Row } from "./rows.ts";
-import { isConstant, SMAX, SMIN, SMIN32, setUnbounded, UMAX, UMAX32, zeroExtend } from "./scalar.ts";
+import { isConstant, SMIN, SMIN32, setUnbounded, UMAX, UMAX32, zeroExtend } from "./scalar.ts";
 import { SCRATCH, SCRATCH2 } from "./state.ts";
 import type { Verification } from "./verification.ts";
-import { signed } from "./words.ts";
 
 /** How DELTA is to be read: not at all, as 64 bits, as 32 bits. */
 export const Link = { NONE: 0, WIDE: 1, NARROW: 2 } as const;
@@ -95,9 +94,7 @@ function moveExtended(v: Verification, i: number, row: Row): void {
   }
   const s = src + SCALAR;
   const limit = 2 ** (8 * bytes - 1);
-  const same = row.wide
-    ? signed(r[s + SMIN]!, r[s + SMIN + 1]!) >= -limit && signed(r[s + SMAX]!, r[s + SMAX + 1]!) < limit
-    : r[s + UMAX + 1] === 0 && r[s + UMAX]! >>> 0 < limit;
+  const same = r[s + UMAX + 1] === 0 && r[s + UMAX]! >>> 0 < limit;
   if (same) shareId(v, src);
   if (at !== src) v.copy(at, src);
   if (same) return;

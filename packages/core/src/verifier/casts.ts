@@ -52,9 +52,7 @@ function ends(
   const above = bytes === 4 ? 0 : (low ^ high) >>> (8 * bytes);
   const agree = above === 0 && (!wide || r[x + SMIN + 1] === r[x + SMAX + 1]);
   if (agree && of(low) <= of(high)) return [of(low), of(high)];
-  const fits =
-    low >= -sign && high < sign && (!wide || (r[x + SMIN + 1] === low >> 31 && r[x + SMAX + 1] === high >> 31));
-  return fits ? [low, high] : [-sign, sign - 1];
+  return [-sign, sign - 1];
 }
 
 /** The low `bits` bits (16, 32 or 64), in the other byte order when `swaps`; known bits alone survive a swap. */

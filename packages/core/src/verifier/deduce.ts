@@ -25,6 +25,13 @@ import { below, less, SIGN } from "./words.ts";
 
 const MAX32 = 0x7fff_ffff;
 
+/** Deductions of Linux 7.2; without them, those of 6.12. One verification runs at a time, and says it when it begins. */
+let sharp = true;
+
+export function deduceSharply(yes: boolean): void {
+  sharp = yes;
+}
+
 /** Ranges from known bits: the unknown ones all 0 or all 1, the sign the other way round. */
 function rangesFromBits(r: Int32Array, x: number): void {
   const vl = r[x]!;
@@ -35,10 +42,21 @@ function rangesFromBits(r: Int32Array, x: number): void {
   lowerSmax32(r, x, vl | (ml & MAX32));
   raiseUmin32(r, x, vl);
   lowerUmax32(r, x, vl | ml);
-  raiseSmin(r, x, vl, vh | (mh & SIGN));
-  lowerSmax(r, x, vl | ml, vh | (mh & MAX32));
+  // A range on both sides of the signed border is one arc of the circle: its signed ends say nothing.
+  if (!sharp || !isFullSigned(r, x) || isFullUnsigned(r, x)) {
+    raiseSmin(r, x, vl, vh | (mh & SIGN));
+    lowerSmax(r, x, vl | ml, vh | (mh & MAX32));
+  }
   raiseUmin(r, x, vl, vh);
   lowerUmax(r, x, vl | ml, vh | mh);
+}
+
+function isFullSigned(r: Int32Array, x: number): boolean {
+  return r[x + SMIN + 1] === SIGN && r[x + SMIN] === 0 && r[x + SMAX + 1] === MAX32 && r[x + SMAX] === -1;
+}
+
+function isFullUnsigned(r: Int32Array, x: number): boolean {
+  return (r[x + UMIN]! | r[x + UMIN + 1]!) === 0 && (r[x + UMAX]! & r[x + UMAX + 1]!) === -1;
 }
 
 function deduce32(r: Int32Array, x: number): void {
@@ -61,15 +79,15 @@ function deduce32(r: Int32Array, x: number): void {
       lowerSmax32(r, x, r[x + SMAX]!);
     }
   }
-  // −k..m as halves is a signed range too where the upper halves are −1 and 0.
-  if (r[x + SMIN + 1] === -1 && r[x + SMAX + 1] === 0 && r[x + SMIN]! < 0 && r[x + SMAX]! >= 0) {
+  // −k..m as halves is a signed range too where the upper halves are −1 and 0, or any two in a row.
+  if (((r[x + SMIN + 1]! + 1) | 0) === r[x + SMAX + 1] && r[x + SMIN]! < 0 && r[x + SMAX]! >= 0) {
     raiseSmin32(r, x, r[x + SMIN]!);
     lowerSmax32(r, x, r[x + SMAX]!);
   }
   if (r[x + UMIN32]! <= r[x + UMAX32]!) {
     raiseSmin32(r, x, r[x + UMIN32]!);
     lowerSmax32(r, x, r[x + UMAX32]!);
-  } else {
+  } else if (sharp) {
     crossing32(r, x);
   }
   if (r[x + SMIN32]! >>> 0 <= r[x + SMAX32]! >>> 0) {
@@ -98,7 +116,7 @@ function deduce64(r: Int32Array, x: number): void {
   if (!less(xl, xh, ul, uh)) {
     raiseSmin(r, x, ul, uh);
     lowerSmax(r, x, xl, xh);
-  } else if (r[x + SMIN + 1]! < 0 && r[x + SMAX + 1]! >= 0) {
+  } else if (sharp && r[x + SMIN + 1]! < 0 && r[x + SMAX + 1]! >= 0) {
     if (below(xl, xh, r[x + SMIN]!, r[x + SMIN + 1]!)) {
       raiseSmin(r, x, ul, uh);
       lowerUmax(r, x, r[x + SMAX]!, r[x + SMAX + 1]!);
@@ -117,23 +135,67 @@ function deduce64(r: Int32Array, x: number): void {
   }
 }
 
-/** 64-bit ranges from 32-bit ones: the lower half is no less than its own least value. */
+/** 64-bit ranges from 32-bit ones: their ends are numbers whose lower halves are in range. */
 function deduceMixed(r: Int32Array, x: number): void {
+  if (!sharp) {
+    deduceMixedByHalves(r, x);
+    return;
+  }
+  // Either range of the lower half is one arc of the circle of 32-bit numbers.
+  const isSigned = r[x + UMIN32] === 0 && r[x + UMAX32] === -1;
+  const first = r[x + (isSigned ? SMIN32 : UMIN32)]!;
+  const last = r[x + (isSigned ? SMAX32 : UMAX32)]!;
+  if (((last - first) | 0) !== -1) {
+    trim(r, x + UMIN, x + UMAX, first, last, -1, 0);
+    if (!isFullSigned(r, x)) trim(r, x + SMIN, x + SMAX, first, last, MAX32, SIGN);
+  }
+  // A number that fits into 32 bits with its sign equals its lower half.
+  if (fitsSigned32(r, x)) {
+    raiseSmin(r, x, r[x + SMIN32]!, r[x + SMIN32]! >> 31);
+    lowerSmax(r, x, r[x + SMAX32]!, r[x + SMAX32]! >> 31);
+  }
+}
+
+/**
+ * Moves both ends of a range inwards, to where the lower half is from `first` to `last` on the circle; `top` and `bottom` are the greatest
+ * and the least upper half.
+ */
+function trim(r: Int32Array, min: number, max: number, first: number, last: number, top: number, bottom: number): void {
+  const width = (last - first) >>> 0;
+  const low = r[min]!;
+  if ((low - first) >>> 0 > width) {
+    const carries = low >>> 0 > first >>> 0;
+    if (!carries || r[min + 1] !== top) {
+      r[min] = first;
+      if (carries) r[min + 1]!++;
+    }
+  }
+  const high = r[max]!;
+  if ((high - first) >>> 0 > width) {
+    const borrows = high >>> 0 < last >>> 0;
+    if (!borrows || r[max + 1] !== bottom) {
+      r[max] = last;
+      if (borrows) r[max + 1]!--;
+    }
+  }
+}
+
+/** The same as Linux 6.12 does it: the lower halves of the ends alone. */
+function deduceMixedByHalves(r: Int32Array, x: number): void {
   const low = r[x + UMIN32]!;
   const high = r[x + UMAX32]!;
   raiseUmin(r, x, low, r[x + UMIN + 1]!);
   lowerUmax(r, x, high, r[x + UMAX + 1]!);
   raiseSmin(r, x, low, r[x + SMIN + 1]!);
   lowerSmax(r, x, high, r[x + SMAX + 1]!);
-  // A number that fits into 32 bits with its sign equals its lower half.
-  const sl = r[x + SMIN]!;
-  const sh = r[x + SMIN + 1]!;
-  const tl = r[x + SMAX]!;
-  const th = r[x + SMAX + 1]!;
-  if (!less(sl, sh, SIGN, -1) && !less(MAX32, 0, tl, th)) {
-    raiseSmin(r, x, r[x + SMIN32]!, r[x + SMIN32]! >> 31);
-    lowerSmax(r, x, r[x + SMAX32]!, r[x + SMAX32]! >> 31);
+  if (r[x + SMIN32]! >= 0 && fitsSigned32(r, x)) {
+    raiseSmin(r, x, r[x + SMIN32]!, 0);
+    lowerSmax(r, x, r[x + SMAX32]!, 0);
   }
+}
+
+function fitsSigned32(r: Int32Array, x: number): boolean {
+  return !less(r[x + SMIN]!, r[x + SMIN + 1]!, SIGN, -1) && !less(MAX32, 0, r[x + SMAX]!, r[x + SMAX + 1]!);
 }
 
 /** Known bits that all numbers of a range share: those above the highest one in which its ends differ; then of the lower half. */
@@ -175,7 +237,7 @@ export function markEmpty(r: Int32Array, x: number): void {
 /** Carries what each column knows to all others; sound for any columns that hold a number in common. */
 export function sync(r: Int32Array, x: number): void {
   rangesFromBits(r, x);
-  for (let round = 0; round < 3; round++) {
+  for (let round = sharp ? 3 : 2; round > 0; round--) {
     deduce32(r, x);
     deduce64(r, x);
     deduceMixed(r, x);

@@ -5,6 +5,7 @@ import { compute, loadImmediate } from "./alu-insn.ts";
 import { callHelper } from "./call.ts";
 import { Point } from "./control-flow.ts";
 import { findPrevious, widen } from "./converge.ts";
+import { deduceSharply } from "./deduce.ts";
 import { callSubprog, exitFrame } from "./frames.ts";
 import { jumpIf } from "./jump.ts";
 import { callKfunc } from "./kfuncs.ts";
@@ -21,6 +22,7 @@ const CLOCK_STEPS = 4096;
 export function explore(v: Verification, deadline: number, now: () => number): void {
   const { counters, budget, points } = v;
   const limit = v.profile.limits.processedInsns;
+  deduceSharply(v.modern);
   v.log.begin(v);
   for (;;) {
     const { state } = v;

@@ -94,7 +94,7 @@ function decideNumbers(
   dst: number,
   src: number,
 ): -1 | 0 | 1 {
-  if (dst === src) {
+  if (dst === src && v.modern) {
     if (
       comparison === "eq" ||
       comparison === "ge" ||
@@ -214,9 +214,7 @@ const CERTAIN: ReadonlySet<number> = new Set<number>([
   Type.MAP_KEY,
   Type.SOCK_COMMON,
   Type.MEMORY,
-  Type.STACK,
   Type.MAP,
-  Type.CONTEXT,
 ]);
 
 function isZero(r: Int32Array, at: number): boolean {
@@ -240,8 +238,7 @@ function equalPointers(v: Verification, state: State<StoredState>, dst: number, 
   if ((a === 0) === (b === 0)) return;
   const maybe = a !== 0 ? dst : src;
   const other = maybe === dst ? src : dst;
-  if (CERTAIN.has(baseOf(r[other]!)) && baseOf(r[other]!) !== Type.BTF && baseOf(r[maybe]!) !== Type.BTF)
-    settleNull(v, state, r, maybe, false);
+  if (baseOf(r[other]!) !== Type.BTF && baseOf(r[maybe]!) !== Type.BTF) settleNull(v, state, r, maybe, false);
 }
 
 /** Comparisons of a packet pointer with the packet's end, or of a metadata pointer with the packet's start, show what is there. */

@@ -24,17 +24,9 @@ export function lsh(r: Int32Array, d: number, count: number): void {
   shiftLeft(r[d + UMAX]!, r[d + UMAX + 1]!, count);
   const maxLow = out[0]!;
   const maxHigh = out[1]!;
-  // Signed ends stay ends as long as shifting them back gives them again.
-  shiftLeft(r[d + SMIN]!, r[d + SMIN + 1]!, count);
-  const sminLow = out[0]!;
-  const sminHigh = out[1]!;
-  shiftRightSigned(sminLow, sminHigh, count);
-  const keepsMin = out[0] === r[d + SMIN] && out[1] === r[d + SMIN + 1];
-  shiftLeft(r[d + SMAX]!, r[d + SMAX + 1]!, count);
-  const smaxLow = out[0]!;
-  const smaxHigh = out[1]!;
-  shiftRightSigned(smaxLow, smaxHigh, count);
-  const keeps = keepsMin && out[0] === r[d + SMAX] && out[1] === r[d + SMAX + 1];
+  // Signed ends are followed where all of the lower half becomes the upper one, and no further.
+  const smin = r[d + SMIN32]!;
+  const smax = r[d + SMAX32]!;
   lshRanges32(r, d, count);
   setUnbounded64(r, d);
   if (bits === 0) {
@@ -43,11 +35,11 @@ export function lsh(r: Int32Array, d: number, count: number): void {
     r[d + UMAX] = maxLow;
     r[d + UMAX + 1] = maxHigh;
   }
-  if (keeps) {
-    r[d + SMIN] = sminLow;
-    r[d + SMIN + 1] = sminHigh;
-    r[d + SMAX] = smaxLow;
-    r[d + SMAX + 1] = smaxHigh;
+  if (count === 32) {
+    r[d + SMIN] = 0;
+    r[d + SMIN + 1] = smin;
+    r[d + SMAX] = 0;
+    r[d + SMAX + 1] = smax;
   }
   shiftBits(r, d, count, shiftLeft);
 }
