@@ -1,7 +1,7 @@
 // What multi-attach refuses, sessions that it attaches, subprograms of programs among its functions, and steps that fail when some entries are written.
 import { arm64 } from "@bpfkit/arm64";
 import { assemble, type Backend, MAX_MULTI_FUNCTIONS, trust } from "@bpfkit/core";
-import type { AttachTarget, LoadedProgram, Operation, Step, TracedFunction } from "@bpfkit/kernel";
+import type { AttachTarget, LoadedProgram, MultiTracingLink, Operation, Step, TracedFunction } from "@bpfkit/kernel";
 import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
 import { describe, expect, test } from "vitest";
@@ -9,6 +9,8 @@ import { MultiWorld, RESULT, SEVEN, THREE, TWO } from "./multi-world.ts";
 import { errorOf, RECORD } from "./tracing-world.ts";
 
 const BACKENDS: readonly Backend[] = [x86_64, arm64, riscv64];
+/** What is large runs on one of them, unless BPFKIT_SCALE asks for all. */
+const LARGE: readonly Backend[] = globalThis.process?.env.BPFKIT_SCALE === undefined ? [x86_64] : BACKENDS;
 
 /** Leaves its first argument in its word at entry, and writes down `p100`, the result's place in the arguments, and the word at exit. */
 const SESSION = `
@@ -281,3 +283,62 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
     },
   );
 });
+
+test.each(LARGE.map((backend) => [backend.arch, backend] as const))(
+  "A-32 scale, %s: 50,000 functions, 8 links that overlap at random; each change costs its functions and the classes that they are in",
+  (_arch, backend) => {
+    const MIB = 1 << 20;
+    const world = new MultiWorld(backend, 1, { memory: { sizes: { host: 16 * MIB, text: 32 * MIB } } });
+    const { kernel } = world;
+    const models = [TWO, THREE, SEVEN, "int (u64)", "void (u64, u64, u64, u64)"];
+    const functions = Array.from({ length: 50_000 }, (_, i) =>
+      kernel.defineFunction(`f${i}`, models[(i >> 3) % models.length]!, ({ words }) => RESULT + words[0]!),
+    );
+    const programs = (["fentry", "fexit"] as const).flatMap((kind, k) =>
+      Array.from({ length: 4 }, (_, i) => world.program(kind, 4 * k + i)),
+    );
+    for (const program of programs) kernel.attachMulti(program, functions.slice(0, 1)).detach();
+    const untouched = kernel.memory.allocated;
+    /** What a change wrote, and what it is allowed to. */
+    const costs = (size: number, change: () => void): void => {
+      const before = kernel.ledger;
+      change();
+      const after = kernel.ledger;
+      const by = (count: "pokes" | "writes" | "syncs" | "waits"): number => after[count] - before[count];
+      expect(by("pokes") - size).toBeGreaterThanOrEqual(0);
+      // Besides entries, runs of the program that goes are skipped in the trampolines that had it.
+      expect(by("pokes") - size).toBeLessThanOrEqual(2 * kernel.trampolines.count + 300);
+      expect(by("writes")).toBeLessThanOrEqual(3 * by("pokes"));
+      expect(by("syncs") + by("waits")).toBeLessThanOrEqual(8);
+    };
+    let seed = 1;
+    const random = (below: number): number => {
+      seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+      return (seed >>> 8) % below;
+    };
+    const live = programs.map((program, i) => {
+      // Every third or so of a stretch: classes are split without order.
+      const [from, length, skip] = [random(40_000), 10_000 + random(30_000), 1 + random(3)];
+      const listed = functions.slice(from, from + length).filter((_, at) => (at >> i) % skip === 0);
+      let link: MultiTracingLink | undefined;
+      costs(listed.length, () => {
+        link = kernel.attachMulti(program, listed);
+      });
+      return { link: link!, listed };
+    });
+    // No more classes than sets of links and models.
+    expect(kernel.trampolines.count).toBeGreaterThan(100);
+    expect(kernel.trampolines.count).toBeLessThanOrEqual(255 * models.length);
+    for (const id of [0, 20_000, 30_001, 49_999]) {
+      const traced = functions[id]!;
+      const expected = live.flatMap(({ listed }, i) => (listed.includes(traced) ? [`p${i}`] : []));
+      traced.run(traced.places.slots.map(() => 1n));
+      expect(world.take2().split(" ").filter(Boolean).sort()).toEqual(expected);
+    }
+    while (live.length > 0) {
+      const [{ link, listed }] = live.splice(random(live.length), 1) as [(typeof live)[number]];
+      costs(listed.length, () => link.detach());
+    }
+    expect([kernel.trampolines.count, kernel.memory.allocated]).toEqual([0, untouched]);
+  },
+);

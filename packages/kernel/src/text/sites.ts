@@ -173,8 +173,8 @@ export class TextSites {
   }
 
   /**
-   * {@link pokeAll} for very many sites: where they are of one size and none has a far jump in columns, and in as many steps as for one. What a site
-   * has now is not looked up but given, and compared with the bytes that are there.
+   * {@link pokeAll} for very many sites: where they are of one size and all targets near, in columns, and in as many steps as for one. What a site has
+   * now is not looked up but given, and compared with the bytes that are there.
    *
    * Cost: linear in the sites.
    *
@@ -182,7 +182,7 @@ export class TextSites {
    */
   *pokeMany(sites: readonly LiveSite[], addresses: Float64Array, changes: readonly SiteChange[]): Operation<void> {
     const [first] = sites;
-    const isUniform = sites.every(({ size, far }) => size === first!.size && far === undefined);
+    const isUniform = sites.every(({ size }) => size === first!.size);
     const columns = first && isUniform ? columnsOf(addresses, first.size, changes) : undefined;
     const stages = columns && this.#text.pokeMany(columns);
     if (columns === undefined || stages === undefined) {
