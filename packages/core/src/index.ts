@@ -489,8 +489,9 @@ export { removeDeadCode } from "./passes/remove-dead-code.ts";
 export { zeroExtend } from "./passes/zero-extend.ts";
 
 // verifier/*.ts
+export { formatExplanation } from "./verifier/diagnostics.ts";
 export type { CausalStep, Explanation, Place, SourcePlace, StepRole } from "./verifier/explanation.ts";
-export type { LogLevel } from "./verifier/log.ts";
+export type { LogDialect, LogLevel } from "./verifier/log.ts";
 export { MESSAGE_KINDS, type MessageClass, type MessageKind, messageKind } from "./verifier/messages.ts";
 export type { NotPruned, PruneMiss, PruneMisses } from "./verifier/not-pruned.ts";
 export type { Explained, LookedAt, Rejected, Verdict, Verified, VerifierStats } from "./verifier/result.ts";

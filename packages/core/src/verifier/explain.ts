@@ -44,7 +44,6 @@ export function explain(rejection: Rejection): Explanation {
   const told = found === undefined ? shapeFinding(reason, profile) : findingOf({ lines, ...found });
   const register = found === undefined ? registerOf(lines) : found.register;
   const steps = found === undefined ? [] : found.causes.map((cause) => stepOf(found, cause, places));
-  const isLong = steps.length > MOST_STEPS;
   return {
     kind: kind?.id ?? "other",
     class: kind?.class ?? "other",
@@ -54,10 +53,16 @@ export function explain(rejection: Rejection): Explanation {
     context: insn === undefined ? [] : places.around(insn),
     ...(register === undefined ? {} : { register: `R${register}` }),
     ...told,
-    path: isLong ? [...steps.slice(0, FIRST_STEPS), ...steps.slice(FIRST_STEPS - MOST_STEPS)] : steps,
-    omitted: isLong ? steps.length - MOST_STEPS : 0,
+    path: shortened(steps),
     suggestion: kind?.suggestion ?? "",
   };
+}
+
+function shortened(steps: readonly CausalStep[]): readonly CausalStep[] {
+  const omitted = steps.length - MOST_STEPS;
+  if (omitted <= 0) return steps;
+  const [next, ...last] = steps.slice(FIRST_STEPS + omitted);
+  return [...steps.slice(0, FIRST_STEPS), { ...next!, omitted }, ...last];
 }
 
 interface Found {

@@ -56,6 +56,8 @@ export interface CausalStep extends Place {
   readonly after?: string;
   /** How often the instruction did the same on the path between this step and the next one that is shown; left out for none. */
   readonly repeats?: number;
+  /** Steps in front of this one that were left out because there are too many; left out for none. */
+  readonly omitted?: number;
 }
 
 /** Why a program was rejected. */
@@ -79,7 +81,5 @@ export interface Explanation {
   readonly requirement?: string;
   /** The steps that matter, in the order in which they were walked; empty where the shape of the program is the reason. */
   readonly path: readonly CausalStep[];
-  /** Steps in the middle that were left out because there are too many. */
-  readonly omitted: number;
   readonly suggestion: string;
 }

@@ -10,6 +10,9 @@ import type { Verification } from "./verification.ts";
 /** How much is logged: nothing but why a program is rejected; the path that led there; every path. */
 export type LogLevel = 0 | 1 | 2;
 
+/** Words of the log: those of the kernels whose rules are here, or with the report of the one after them. */
+export type LogDialect = "7.2" | "7.3";
+
 const KIND_LETTERS = "?rm0";
 /** Column of the state behind an instruction. */
 const COLUMN = 38;

@@ -14,10 +14,12 @@ import { checkStacks } from "./check-stacks.ts";
 import { checkFlow, checkInsns } from "./check-structure.ts";
 import { FactCollector, factsOf } from "./collect-facts.ts";
 import { liveRegisters, pointsOf } from "./control-flow.ts";
+import { formatExplanation } from "./diagnostics.ts";
 import { entryState, exploreAll } from "./entry.ts";
 import { explain } from "./explain.ts";
+import type { Explanation } from "./explanation.ts";
 import { withLazy } from "./lazy.ts";
-import { Log, type LogLevel } from "./log.ts";
+import { Log, type LogDialect, type LogLevel } from "./log.ts";
 import { notPrunedOf } from "./not-pruned.ts";
 import { Refusal } from "./refusal.ts";
 import { RecordingLog, type Replay } from "./replay.ts";
@@ -35,6 +37,11 @@ export interface VerifyOptions {
   readonly kernel?: KernelProfile | string;
   /** 0 unless told: only the reason of a rejection. 1: the path that led there. 2: all paths. */
   readonly logLevel?: LogLevel;
+  /**
+   * `7.3`: in front of the statistics, the log of a rejected program has the report that Linux 7.3 prints there, whatever the level. It
+   * costs two more walks. `7.2` unless told.
+   */
+  readonly logDialect?: LogDialect;
   /** Characters of log that are kept, the last ones; 16 million unless told. */
   readonly logLimit?: number;
   /** What the caller will spend, beside the kernel's own limits. */
@@ -128,8 +135,8 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     const structure = structureOf(program);
     checkFlow(program, structure, ops, typed);
     checkLoad(program, type, profile.version !== "6.12");
-    const live = liveRegisters(program.insns, ops, structure);
     if (options.target !== undefined) checkTarget(program, options.target);
+    const live = liveRegisters(program.insns, ops, structure);
     const points = pointsOf(program.insns, ops);
     const functions = signaturesOf(program, structure, options.functions);
     const tables = internals.tables ?? TABLES;
@@ -147,11 +154,11 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
       budget,
       log,
       strictAlignment: options.strictAlignment === true,
-      target: options.target,
-      types: options.types,
       functions,
       typed,
       cpus: options.cpus ?? MOST_CPUS,
+      target: options.target,
+      types: options.types,
     };
     const deadline = started + budget.milliseconds;
     const verification = new Verification(parts, entryState());
@@ -213,10 +220,16 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     );
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    for (const line of error.lines) log.add(line);
-    if (v !== undefined) log.add(statsLine(v));
     spent = error.budget;
     const insn = error.insn ?? (stage === "paths" ? v?.state.insn : undefined);
+    let explained: Explanation | undefined;
+    const explanation = (): Explanation => {
+      explained ??= explain({ program, profile, refusal: error, insn, replay: stage === "paths" ? replay : undefined });
+      return explained;
+    };
+    for (const line of error.lines) log.add(line);
+    if (options.logDialect === "7.3") for (const line of ["", ...formatExplanation(explanation()), ""]) log.add(line);
+    if (v !== undefined) log.add(statsLine(v));
     const rejected = withLazy<Omit<Rejected, keyof Explained>, Explained>(
       {
         ok: false,
@@ -228,11 +241,7 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
         stats: stats(),
         log: log.lines,
       },
-      {
-        ...lookedAt,
-        explanation: () =>
-          explain({ program, profile, refusal: error, insn, replay: stage === "paths" ? replay : undefined }),
-      },
+      { ...lookedAt, explanation },
     );
     return rejected;
   }
