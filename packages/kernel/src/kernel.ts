@@ -13,6 +13,7 @@ import {
   type MapSpec,
   Memory,
   type MemoryOptions,
+  type MultiStrategyName,
   type Program,
   type StackSpace,
   type VerifiedProgram,
@@ -60,6 +61,11 @@ export interface KernelOptions {
    * under a schedule CPUs go on in between.
    */
   readonly writeTogether?: number;
+  /**
+   * How calls of functions find the programs that are attached to them: by a trampoline that functions of equal arguments and programs share
+   * (`shared`, unless told), one for each function (`per-function`), or one that looks up by the function's address what to run (`global`). What runs is the same.
+   */
+  readonly multi?: MultiStrategyName;
 }
 
 /**
@@ -126,7 +132,15 @@ export class Kernel {
   readonly #running: ({ readonly run: Reader; readonly context: Context | undefined } | undefined)[] = [];
 
   /** @throws {BpfError} `argument` when there are no CPUs or too many, or memory does not fit below 4 GiB */
-  constructor({ engine, cpus = 1, seed = 0, memory = {}, pokeProtocol, writeTogether = 64 }: KernelOptions) {
+  constructor({
+    engine,
+    cpus = 1,
+    seed = 0,
+    memory = {},
+    pokeProtocol,
+    writeTogether = 64,
+    multi = "shared",
+  }: KernelOptions) {
     if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) {
       throw new BpfError("argument", `${cpus} cpus`, { expected: `1 to ${MAX_CPUS}` });
     }
@@ -145,6 +159,8 @@ export class Kernel {
         rcu: this.#rcu,
         cpus,
         writeTogether,
+        design: multi,
+        ledger: this.#ledger,
         functions: {
           stackOf: (cpu) => this.stackOf(cpu),
           take: (cpu) => this.#take(cpu),
@@ -359,10 +375,10 @@ export class Kernel {
     return yield* this.#withText().attachingMulti(resident, functions, options);
   }
 
-  /** The trampolines around functions that entries lead to now: how many, and their bytes. O(trampolines) */
+  /** The trampolines around functions that entries lead to now: how many, and their bytes with those of the rows that they go by. O(trampolines) */
   get trampolines(): { readonly count: number; readonly bytes: number } {
-    const trampolines = this.#tracer?.trampolines;
-    return { count: trampolines?.state.classes ?? 0, bytes: trampolines?.bytes ?? 0 };
+    const { count = 0, bytes = 0 } = this.#tracer?.trampolines.design ?? {};
+    return { count, bytes };
   }
 
   /** How often a program was not let in by a trampoline because it was running on that CPU already. */

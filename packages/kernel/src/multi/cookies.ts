@@ -110,8 +110,8 @@ export class CookieTables {
   }
 }
 
-/** Code that calls nothing. */
-function nothing(memory: Memory): Host {
+/** For code that calls nothing. */
+export function nothing(memory: Memory): Host {
   const refuse = (): never => invariant(false, "code that refers to nothing") as never;
   return { memory, address: refuse, function: refuse };
 }

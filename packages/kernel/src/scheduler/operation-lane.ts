@@ -127,7 +127,7 @@ export class OperationLane {
       const after = memory.view(step.address, step.bytes.length);
       if (after.some((byte, i) => byte !== before![i])) fetches?.wrote(step.address, before!);
       if (step.trap !== undefined) traps.set(step.trap.address, step.trap);
-    } else if (step?.kind === "write-sites") {
+    } else if (step?.kind === "write-sites" && isCode(memory, step)) {
       for (const [i, after] of contentsOf(memory, step).entries()) {
         const old = sitesBefore![i]!;
         if (after.some((byte, at) => byte !== old[at])) fetches?.wrote(BigInt(step.addresses[i]!), old);
@@ -139,6 +139,10 @@ export class OperationLane {
     } else if (step?.kind === "lock" && step.mutex.held) holders.set(step.mutex, this.name);
     else if (step?.kind === "unlock") holders.delete(step.mutex);
   }
+}
+
+function isCode(memory: Memory, { addresses }: Extract<Step, { kind: "write-sites" }>): boolean {
+  return addresses.length > 0 && (memory.accessAt(BigInt(addresses[0]!)) & Access.EXECUTE) !== 0;
 }
 
 function contentsOf(memory: Memory, { addresses, size }: Extract<Step, { kind: "write-sites" }>): Uint8Array[] {

@@ -1,4 +1,4 @@
-// What changing live code has cost so far.
+// What changing live code, and what leads to it, has cost so far.
 
 /** Sums since the kernel was made. */
 export interface LedgerCounts {
@@ -11,6 +11,10 @@ export interface LedgerCounts {
   readonly syncs: number;
   /** Waits for CPUs: until they left some bytes, or until all runs in progress had ended. */
   readonly waits: number;
+  /** Trampolines of functions that were made. */
+  readonly trampolines: number;
+  /** Rows of functions that were written, which trampolines find by the functions' addresses. */
+  readonly rows: number;
 }
 
 /** Keeps {@link LedgerCounts}. */
@@ -20,10 +24,12 @@ export class Ledger implements LedgerCounts {
   bytes = 0;
   syncs = 0;
   waits = 0;
+  trampolines = 0;
+  rows = 0;
 
   /** The sums as they are now. */
   get counts(): LedgerCounts {
-    const { pokes, writes, bytes, syncs, waits } = this;
-    return { pokes, writes, bytes, syncs, waits };
+    const { pokes, writes, bytes, syncs, waits, trampolines, rows } = this;
+    return { pokes, writes, bytes, syncs, waits, trampolines, rows };
   }
 }

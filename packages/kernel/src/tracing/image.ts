@@ -16,6 +16,7 @@ import type { Operation } from "../operation.ts";
 import type { Rcu } from "../rcu.ts";
 import type { Resident } from "../resident.ts";
 import type { LiveSite, TextSites } from "../text/sites.ts";
+import { CallsInside } from "./calls-inside.ts";
 import type { Calling, EnteredPrograms } from "./entered.ts";
 
 /** What images share. */
@@ -53,9 +54,8 @@ export class TrampolineImage implements Calling {
   readonly #site: ImageSite;
   readonly #code: PlacedCode;
   readonly #name: string;
-  /** Calls of the original that are in it. */
-  #inside = 0;
-  #whenLeft: (() => void) | undefined;
+  /** Calls of the original. */
+  readonly #inside = new CallsInside();
   #isFreed = false;
 
   /** @throws {BpfError} `limit` where memory is full; nothing is left then */
@@ -105,7 +105,7 @@ export class TrampolineImage implements Calling {
             };
           case "enter":
             return ({ cpu }) => {
-              this.#inside++;
+              this.#inside.enter();
               site.entered.call(cpu, this);
               return 0n;
             };
@@ -166,10 +166,7 @@ export class TrampolineImage implements Calling {
       rcu.defer(free, ["sleepable"]);
       return;
     }
-    rcu.defer(() => {
-      if (this.#inside === 0) free();
-      else this.#whenLeft = free;
-    }, ["tasks"]);
+    rcu.defer(() => this.#inside.whenLeft(free), ["tasks"]);
   }
 
   /** It was never live. */
@@ -179,12 +176,7 @@ export class TrampolineImage implements Calling {
 
   /** A call of the original is over. */
   left(): void {
-    this.#inside--;
-    invariant(this.#inside >= 0, "as many exits as enters");
-    if (this.#inside > 0 || this.#whenLeft === undefined) return;
-    const left = this.#whenLeft;
-    this.#whenLeft = undefined;
-    left();
+    this.#inside.left();
   }
 
   #free(): void {

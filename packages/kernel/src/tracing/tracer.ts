@@ -1,5 +1,13 @@
 // Attaching programs to functions and taking them away: who may, in which order it happens, and what is left when a step fails.
-import { BpfError, type FuncModel, type LinkKind, type Memory, parseFuncModel, type TextEngine } from "@bpfkit/core";
+import {
+  BpfError,
+  type FuncModel,
+  type LinkKind,
+  type Memory,
+  type MultiStrategyName,
+  parseFuncModel,
+  type TextEngine,
+} from "@bpfkit/core";
 import type { Kernel } from "../kernel.ts";
 import { CookieTables } from "../multi/cookies.ts";
 import { MultiTracingLink } from "../multi/link.ts";
@@ -7,6 +15,7 @@ import { FunctionTrampolines } from "../multi/trampolines.ts";
 import type { Operation, Step } from "../operation.ts";
 import type { Rcu, Reader } from "../rcu.ts";
 import type { Resident } from "../resident.ts";
+import type { Ledger } from "../text/ledger.ts";
 import type { TextSites } from "../text/sites.ts";
 import { EnteredPrograms } from "./entered.ts";
 import { type FunctionBody, type FunctionOptions, type FunctionSite, TracedFunction } from "./function.ts";
@@ -38,6 +47,8 @@ export interface TracerSite {
   readonly rcu: Rcu;
   readonly cpus: number;
   readonly writeTogether: number;
+  readonly design: MultiStrategyName;
+  readonly ledger: Ledger;
   readonly functions: FunctionSite;
   /** The run that a CPU is taken by. */
   readonly runOn: (cpu: number) => Reader | undefined;
@@ -65,8 +76,9 @@ export class Tracer {
     this.entered = new EnteredPrograms(memory, rcu, site.cpus);
     const tables = new CookieTables(memory, site.kernel.engine);
     const images = { text, sites, rcu, entered: this.entered, tables, host: { memory } };
-    const { writeTogether } = site;
-    this.trampolines = new FunctionTrampolines({ text, sites, images, tables, writeTogether });
+    const { writeTogether, design, ledger } = site;
+    const { engine } = site.kernel;
+    this.trampolines = new FunctionTrampolines({ design, engine, text, sites, images, tables, ledger, writeTogether });
     this.targets = new Targets(text, sites, this.trampolines.functions);
   }
 
@@ -150,7 +162,7 @@ export class Tracer {
       detaching: (id: number) => trampolines.detaching(id),
       blocks: (step: Step) => this.#site.rcu.blocks(step),
       target: (id: number) => trampolines.functions.target(id),
-      images: (id: number) => trampolines.imagesOf(id),
+      images: (id: number) => trampolines.design.imagesOf(id),
     };
     return new MultiTracingLink(site, link, program.name);
   }
