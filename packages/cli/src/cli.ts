@@ -16,6 +16,7 @@ import { verify } from "./commands/verify.ts";
 import type { Io } from "./io.ts";
 import { describeFailure, EXIT, styleFor } from "./output.ts";
 import { version } from "./version.ts";
+import { describeRejection } from "./vouch.ts";
 
 const COMMANDS: readonly Command[] = [
   obj,
@@ -46,7 +47,7 @@ export function main(argv: readonly string[], io: Io): number {
   try {
     return dispatch(argv, io);
   } catch (error) {
-    const { text, exit } = describeFailure(error);
+    const { text, exit } = describeRejection(error) ?? describeFailure(error);
     io.err(`bpfkit: ${text}\n`);
     return exit;
   }

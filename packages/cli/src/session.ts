@@ -7,7 +7,6 @@ import {
   jit,
   type MapSpec,
   type Trap,
-  trust,
   type VerifiedProgram,
 } from "@bpfkit/core";
 import { Kernel, type LoadedProgram, Lockstep, type RunResult } from "@bpfkit/kernel";
@@ -16,6 +15,7 @@ import { BACKENDS } from "./backends.ts";
 import { type SourceLine, sourceLineOf } from "./lines.ts";
 import type { MapElement } from "./map-file.ts";
 import type { Slot } from "./slots.ts";
+import { type Vouch, verified } from "./vouch.ts";
 
 /** What `--engine` takes. */
 export const ENGINES: readonly string[] = ["interpreter", ...BACKENDS.map(({ arch }) => arch), "all"];
@@ -28,6 +28,8 @@ export interface SessionOptions {
   readonly maps?: ReadonlyMap<string, readonly MapElement[]>;
   /** What prog arrays hold; the programs that can be reached are loaded, too. */
   readonly slots?: readonly Slot[];
+  /** How programs enter: through the verifier, by the newest rules, unless told. */
+  readonly vouch?: Vouch;
   readonly cpus?: number;
   readonly seed?: number;
   /** Most instructions of one run. */
@@ -68,9 +70,9 @@ export interface Session {
   run(input: Input): readonly RunResult[];
 }
 
-/** Loads a program. @throws {BpfError} what trusting and loading it can throw */
+/** Loads a program. @throws {RejectedProgram}; {BpfError} what verifying and loading it can throw */
 export function openSession(program: ObjectProgram, options: SessionOptions): Session {
-  const reached = reachedFrom(program, options.slots ?? []);
+  const reached = reachedFrom(program, options.slots ?? [], options.vouch ?? ((each) => verified(each).program));
   const setup = (kernel: Kernel): void => fillMaps(kernel, reached.programs, options.maps ?? new Map());
   const common = {
     setup,
@@ -131,7 +133,7 @@ function lockstepSession(lockstep: Lockstep, reached: Reached, limits: { readonl
           `an undefined value decides ${what === "branch" ? "a branch" : "an address"}`,
           {
             insn: at,
-            hint: "engines may differ from here on, and a verifier would not have let the program in",
+            hint: "engines may differ from here on; the verifier lets no such program in",
           },
         );
       }
@@ -139,7 +141,7 @@ function lockstepSession(lockstep: Lockstep, reached: Reached, limits: { readonl
         const { at, detail } = result.programFault;
         throw new BpfError("divergence", `the program is wrong: ${detail}`, {
           insn: at,
-          hint: "machine code goes on where the interpreter traps, and a verifier would not have let the program in",
+          hint: "machine code goes on where the interpreter traps; the verifier lets no such program in",
         });
       }
       return [result.reference, result.subject];
@@ -156,10 +158,11 @@ function engineNamed(name: string): Engine {
 interface Reached {
   /** The one that is started is the first. */
   readonly programs: readonly ObjectProgram[];
+  readonly entered: ReadonlyMap<ObjectProgram, VerifiedProgram>;
   readonly slots: readonly { readonly array: MapSpec; readonly slot: number; readonly program: ObjectProgram }[];
 }
 
-function reachedFrom(program: ObjectProgram, slots: readonly Slot[]): Reached {
+function reachedFrom(program: ObjectProgram, slots: readonly Slot[], vouch: Vouch): Reached {
   const programs = new Set([program]);
   const filled = new Map<string, Reached["slots"][number]>();
   for (const { maps } of programs) {
@@ -170,15 +173,16 @@ function reachedFrom(program: ObjectProgram, slots: readonly Slot[]): Reached {
       filled.set(`${map}[${slot}]`, { array, slot, program: next });
     }
   }
-  return { programs: [...programs], slots: [...filled.values()] };
+  const entered = new Map([...programs].map((each) => [each, vouch(each)]));
+  return { programs: [...programs], entered, slots: [...filled.values()] };
 }
 
 /** Loads the programs, fills the slots and gives the program that is started: in one kernel, or in two in lockstep. */
 function loadAll<P>(
-  { programs, slots }: Reached,
+  { programs, entered, slots }: Reached,
   kernel: { load(verified: VerifiedProgram): P; progArray(spec: MapSpec): { set(slot: number, program: P): void } },
 ): P {
-  const loaded = new Map(programs.map((program) => [program, kernel.load(trust(program))]));
+  const loaded = new Map(programs.map((program) => [program, kernel.load(entered.get(program)!)]));
   for (const { array, slot, program } of slots) kernel.progArray(array).set(slot, loaded.get(program)!);
   return loaded.get(programs[0]!)!;
 }

@@ -109,7 +109,7 @@ describe("exit codes", () => {
     "a program that traps is 1, with instruction, line and the nearest allocation (%s)",
     (engine) => {
       const files = { "trap.o": TRAPPING(), packet: PACKET };
-      const { code, err } = bpfkit(["run", "trap.o", "--data", "packet", "--engine", engine], files);
+      const { code, err } = bpfkit(["run", "trap.o", "--data", "packet", "--engine", engine, "--unverified"], files);
       expect(code).toBe(1);
       expect(err.split("\n")[0]).toBe(
         "bpfkit: trap.o: trap: insn 10: examples/firewall/firewall.bpf.c:148: load of 8 bytes at 0x6: 6 bytes past a null pointer",
@@ -120,7 +120,7 @@ describe("exit codes", () => {
   test.each(["interpreter", "x86-64", "all"])("a program that does not end within its budget is 4 (%s)", (engine) => {
     const files = { "endless.o": ENDLESS(), packet: PACKET };
     const { code, err } = bpfkit(
-      ["run", "endless.o", "--data", "packet", "--engine", engine, "--budget", "1000"],
+      ["run", "endless.o", "--data", "packet", "--engine", engine, "--budget", "1000", "--unverified"],
       files,
     );
     expect(err).toMatch(/^bpfkit: endless\.o: still running after \d+ instructions\n/);
@@ -129,11 +129,53 @@ describe("exit codes", () => {
 
   test("a program that cannot run on any engine is 3", () => {
     const files = { "bad.o": withInsn(10, [0x05, 0, 0xff, 0x7f, 0, 0, 0, 0]) };
-    expect(bpfkit(["jit", "bad.o"], files)).toMatchObject({
+    expect(bpfkit(["jit", "bad.o", "--unverified"], files)).toMatchObject({
       code: 3,
       out: "",
       err: expect.stringMatching(/^bpfkit: bad\.o: insn 10: /),
     });
+  });
+});
+
+describe("a program that the verifier rejects", () => {
+  const REASON = [
+    "firewall (xdp): rejected by the rules of Linux 7.2",
+    "  R0 invalid mem access 'scalar' (error 13)",
+    "  at 10: (79) r4 = *(u64 *)(r0 +0)",
+  ];
+
+  test.each([
+    ["run", ["--data", "packet"]],
+    ["run", ["--data", "packet", "--engine", "all"]],
+    ["jit", []],
+    ["patch", []],
+    ["tail", []],
+  ])("is not let in by %s, which says why and what says more", (command, rest) => {
+    const { code, out, err } = bpfkit([command, "trap.o", ...rest], { "trap.o": TRAPPING(), packet: PACKET });
+    expect(code).toBe(1);
+    expect(out).toBe("");
+    const [first, second, third, source, hint] = err.split("\n");
+    expect([first, second, third]).toEqual([`bpfkit: trap.o: ${REASON[0]}`, REASON[1], REASON[2]]);
+    expect(source).toMatch(/^ {2}; .* @ examples\/firewall\/firewall\.bpf\.c:148$/);
+    expect(hint).toBe("  why: bpfkit verify trap.o --program firewall --explain");
+  });
+
+  test.each(["jit", "patch", "tail"])("is let in by %s --unverified, which says so", (command) => {
+    const { code, out } = bpfkit([command, "trap.o", "--unverified"], { "trap.o": TRAPPING() });
+    expect(code).toBe(0);
+    expect(out).toMatch(/; unverified: entered through trust\(\), its safety is not checked\n/);
+    expect(JSON.parse(bpfkit([command, "trap.o", "--unverified", "-j"], { "trap.o": TRAPPING() }).out)).toMatchObject(
+      command === "tail" ? { programs: [{ basis: "trusted" }] } : { basis: "trusted" },
+    );
+  });
+
+  test("is judged by the kernel that is asked for", () => {
+    const { code, err } = bpfkit(["jit", "firewall.bpf.o", "--kernel", "6.12"]);
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /^bpfkit: firewall\.bpf\.o: firewall \(xdp\): rejected by the rules of Linux 6\.12\n {2}math between pkt/,
+    );
+    expect(bpfkit(["jit", "firewall.bpf.o", "--kernel", "6.12", "--unverified"]).code).toBe(2);
   });
 });
 

@@ -140,7 +140,7 @@ describe("run on one packet", () => {
   test("shows what came out of it", () => {
     const { code, out } = bpfkit([...FIREWALL, "--data", "ping", "--engine", "x86-64"], { ping: ping() });
     expect(code).toBe(0);
-    expect(out).toMatch(/^firewall \(xdp\), entered through trust\(\), not verified\n/);
+    expect(out).toMatch(/^firewall \(xdp\), verified by the rules of Linux 7\.2\n/);
     expect(out).toMatch(/ {2}tx +1\n/);
     const swapped = hexBytes(ping().subarray(6, 12));
     expect(out).toContain(`packet out   ${swapped}`);

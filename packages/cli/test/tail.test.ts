@@ -10,11 +10,11 @@ test("tail prints where tail calls lead, how much stack they can take and what c
   const { out, code } = bpfkit(["tail", "slots.o", "dispatch"], FILES);
   expect(code).toBe(0);
   expect(out).toMatchInlineSnapshot(`
-    "ipv4 (syscall), 0 tail calls
+    "ipv4 (syscall), 0 tail calls; verified by the rules of Linux 7.2
 
-    ipv6 (syscall), 0 tail calls
+    ipv6 (syscall), 0 tail calls; verified by the rules of Linux 7.2
 
-    dispatch (syscall), 1 tail call
+    dispatch (syscall), 1 tail call; verified by the rules of Linux 7.2
       slot  in        through   form      to
          3  dispatch  table[*]  indirect  0: ipv4, 3: ipv6
       dispatch: 0 bytes above it

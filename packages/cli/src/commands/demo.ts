@@ -1,5 +1,6 @@
-// `bpfkit demo`: the firewall example over its capture, in the interpreter and as machine code in lockstep. What `npm start` runs.
+// `bpfkit demo`: the firewall example, verified, then over its capture in the interpreter and as machine code in lockstep. What `npm start` runs.
 import { fileURLToPath } from "node:url";
+import type { Verified } from "@bpfkit/core";
 import { loadObject, type ObjectFile, type ObjectProgram } from "@bpfkit/object";
 import { type Call, type Command, UsageError } from "../arguments.ts";
 import { BACKENDS } from "../backends.ts";
@@ -10,6 +11,7 @@ import { readMapFile } from "../map-file.ts";
 import { about, EXIT, grouped, printJson, readInput, table } from "../output.ts";
 import { openSession, type Session } from "../session.ts";
 import { Tally } from "../tally.ts";
+import { basisJson, verified } from "../vouch.ts";
 import { type Compiled, compile } from "./jit.ts";
 import { comparisonText, type Report, runPackets } from "./run.ts";
 
@@ -43,13 +45,14 @@ export const demo: Command = {
     if (program === undefined) throw new UsageError("firewall.bpf.o has no programs");
     const traffic = read("traffic.pcap");
     const linux = JSON.parse(new TextDecoder().decode(read("linux-7.2.json"))) as Linux;
+    const verdict = about("firewall.bpf.o", () => verified(program));
     const session = about("firewall.bpf.o", () =>
-      openSession(program, { engine: "all", maps: readMapFile(read("rules.json")) }),
+      openSession(program, { engine: "all", maps: readMapFile(read("rules.json")), vouch: () => verdict.program }),
     );
     const report = about("traffic.pcap", () => runPackets(io, traffic, session, program.type, args.has("quiet")));
     const seconds = (io.now() - started) / 1000;
-    const compiled = compile(program, BACKENDS[0]!);
-    const result: Result = { object, program, traffic, linux, session, report, compiled };
+    const compiled = compile(verdict.program, BACKENDS[0]!);
+    const result: Result = { object, program, verdict, traffic, linux, session, report, compiled };
     if (args.has("json") || args.has("pretty")) printJson(io, toJson(result), args.has("pretty"));
     else io.out(toText(result, call));
     io.err(`ran ${grouped(report.tally.returns(0).length)} packets on two engines in ${seconds.toFixed(1)} s\n`);
@@ -60,6 +63,7 @@ export const demo: Command = {
 interface Result {
   readonly object: ObjectFile;
   readonly program: ObjectProgram;
+  readonly verdict: Verified;
   readonly traffic: Uint8Array;
   readonly linux: Linux;
   readonly session: Session;
@@ -74,12 +78,13 @@ function agreement({ linux, session, report }: Result): number {
 }
 
 function toJson(result: Result): unknown {
-  const { object, program, linux, session, report, compiled } = result;
+  const { object, program, verdict, linux, session, report, compiled } = result;
   const { lanes, executed, comparison } = session;
   return {
     program: program.name,
     type: program.type,
-    basis: "trusted",
+    ...basisJson(verdict.program),
+    verified: { insns: verdict.stats.totalInsns, states: verdict.stats.totalStates },
     packets: report.tally.returns(0).length,
     verdicts: Object.fromEntries(lanes.map(({ name }, i) => [name, Object.fromEntries(report.tally.counts(i))])),
     executed: Object.fromEntries(lanes.map(({ name }, i) => [name, executed[i]])),
@@ -91,7 +96,7 @@ function toJson(result: Result): unknown {
 }
 
 function toText(result: Result, { style }: Call): string {
-  const { object, program, traffic, linux, session, report, compiled } = result;
+  const { object, program, verdict, traffic, linux, session, report, compiled } = result;
   const { lanes, executed, comparison } = session;
   const { image, listing } = compiled;
   const counts = lanes.map((_, i) => report.tally.counts(i));
@@ -106,7 +111,7 @@ function toText(result: Result, { style }: Call): string {
     `${style.bold("bpfkit: the firewall example")}\n\n`,
     `  program   ${program.name} (${program.type}): ${program.insns.length} slots, ${program.subprogs.length} subprograms, `,
     `${program.maps.length} maps, built by clang from examples/firewall/firewall.bpf.c\n`,
-    `  trust     entered through trust(): its shape was checked, its safety was not; there is no verifier yet\n`,
+    `  verifier  accepted by the rules of Linux ${verdict.kernel}: all paths, ${grouped(verdict.stats.totalInsns)} instructions\n`,
     `  traffic   ${grouped(packets)} packets, a capture of ${grouped(traffic.length)} bytes\n`,
     `  code      ${grouped(image.code.length)} bytes of ${image.arch} (Linux 7.2 makes ${grouped(linux.codeBytes)} of it)\n`,
     title("verdicts"),

@@ -1,10 +1,11 @@
 // `bpfkit jit`: the machine code of a program beside its BPF instructions and source lines.
-import { type Backend, type Image, type Program, printInsn, trust } from "@bpfkit/core";
+import { type Backend, type Image, type Program, printInsn, type VerifiedProgram } from "@bpfkit/core";
 import type { Call, Command } from "../arguments.ts";
 import { BACKENDS } from "../backends.ts";
 import { type CodeLine, formatGroups, listImage, type SubprogListing } from "../listing.ts";
 import { chooseProgram, openObject } from "../object-file.ts";
 import { about, EXIT, grouped, hexBytes, printJson } from "../output.ts";
+import { basisJson, basisText, VOUCH_OPTIONS, vouchOf } from "../vouch.ts";
 
 const ARCHES: readonly string[] = BACKENDS.map(({ arch }) => arch);
 
@@ -17,6 +18,7 @@ export const jit: Command = {
     arch: { value: "ARCH", help: `${ARCHES.join(", ")}; the first unless told` },
     source: { short: "S", help: "with the source lines" },
     "no-show-raw-insn": { help: "without the bytes" },
+    ...VOUCH_OPTIONS,
   },
   examples: ["prog.bpf.o --arch x86-64 -S", "prog.bpf.o xdp_main -j"],
   run(call) {
@@ -24,25 +26,30 @@ export const jit: Command = {
     const arch = args.choice("arch", ARCHES, ARCHES[0]!);
     const program = chooseProgram(openObject(call), call);
     const compiled = about(args.operands[0]!, () =>
-      compile(program, BACKENDS.find((backend) => backend.arch === arch)!),
+      compile(vouchOf(args)(program), BACKENDS.find((backend) => backend.arch === arch)!),
     );
-    if (args.has("json") || args.has("pretty")) printJson(io, toJson(program, compiled), args.has("pretty"));
-    else io.out(toText(program, compiled, call));
+    if (args.has("json") || args.has("pretty")) printJson(io, toJson(compiled), args.has("pretty"));
+    else io.out(toText(compiled, call));
     return EXIT.OK;
   },
 };
 
 /** A program's code and the listing that goes with it. */
 export interface Compiled {
+  readonly entered: VerifiedProgram;
   readonly image: Image;
+  /** Bytes of its code where nothing is known of its instructions. */
+  readonly bytesWithoutFacts: number;
   readonly listing: readonly SubprogListing[];
 }
 
-/** Compiles a program and lists the result. @throws {BpfError} `structure`, `unsupported` */
-export function compile(program: Program, backend: Backend): Compiled {
-  const trusted = trust(program);
-  const image = backend.compile(trusted);
-  return { image, listing: listImage(trusted, image, backend.disassemble(image.code), bpfPrinter(trusted.program)) };
+/** Compiles a program and lists the result. @throws {BpfError} `unsupported` */
+export function compile(entered: VerifiedProgram, backend: Backend): Compiled {
+  const image = backend.compile(entered);
+  const { facts: _, ...bare } = entered;
+  const bytesWithoutFacts = backend.compile(bare).code.length;
+  const listing = listImage(entered, image, backend.disassemble(image.code), bpfPrinter(entered.program));
+  return { entered, image, bytesWithoutFacts, listing };
 }
 
 /** Prints BPF with the names of maps, helpers and subprograms. */
@@ -51,7 +58,8 @@ export function bpfPrinter(program: Program): (slot: number) => string {
   return (slot) => printInsn(program.insns, slot, { program, label: (target) => names.get(target) });
 }
 
-function toJson({ name, type, insns }: Program, { image, listing }: Compiled): unknown {
+function toJson({ entered, image, bytesWithoutFacts, listing }: Compiled): unknown {
+  const { name, type, insns } = entered.program;
   const code = ({ offset, bytes, text, note }: CodeLine) => ({
     offset,
     bytes: hexBytes(bytes, ""),
@@ -61,11 +69,12 @@ function toJson({ name, type, insns }: Program, { image, listing }: Compiled): u
   return {
     program: name,
     type,
-    basis: "trusted",
+    ...basisJson(entered),
     arch: image.arch,
     layout: image.layout,
     slots: insns.length,
     bytes: image.code.length,
+    bytesWithoutFacts,
     subprogs: listing.map(({ groups, ...subprog }, i) => ({
       ...subprog,
       frame: image.subprogs[i]!.frame,
@@ -74,16 +83,16 @@ function toJson({ name, type, insns }: Program, { image, listing }: Compiled): u
   };
 }
 
-function toText(
-  { name, type, insns }: Program,
-  { image, listing }: Compiled,
-  { style, arguments: args }: Call,
-): string {
+function toText({ entered, image, bytesWithoutFacts, listing }: Compiled, { style, arguments: args }: Call): string {
+  const { name, type, insns } = entered.program;
   const columns = { source: args.has("source"), raw: !args.has("no-show-raw-insn") };
   const head = `${name} (${type}) for ${image.arch}: ${grouped(image.code.length)} bytes for ${grouped(insns.length)} slots`;
   const layout = image.layout === "" ? "" : `; layout ${image.layout}`;
+  const spared = bytesWithoutFacts - image.code.length;
+  const saved =
+    entered.facts === undefined ? "" : `, which spares ${grouped(spared)} of ${grouped(bytesWithoutFacts)} bytes`;
   return [
-    `${style.bold(head)}${layout}; entered through trust(), not verified\n`,
+    `${style.bold(head)}${layout}; ${basisText(entered)}${saved}\n`,
     ...listing.map((subprog, i) => {
       const frame = image.subprogs[i]!.frame.map(
         ({ name: slot, offset, size }) => `${slot} ${offset}..${offset + size}`,

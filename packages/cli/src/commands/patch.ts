@@ -8,13 +8,13 @@ import {
   type Pass,
   PatchList,
   printWidth,
-  trust,
+  type VerifiedProgram,
 } from "@bpfkit/core";
 import { CONTEXT_LAYOUTS } from "@bpfkit/kernel";
-import type { ObjectProgram } from "@bpfkit/object";
 import { type Arguments, type Call, type Command, UsageError } from "../arguments.ts";
 import { chooseProgram, openObject } from "../object-file.ts";
 import { about, EXIT, grouped, printJson } from "../output.ts";
+import { basisJson, basisText, VOUCH_OPTIONS, vouchOf } from "../vouch.ts";
 import { bpfPrinter } from "./jit.ts";
 
 const NAMES: readonly string[] = allPasses({ random: () => 0 }).map(({ name }) => name);
@@ -28,17 +28,20 @@ export const patch: Command = {
     passes: { value: "A,B,...", help: `${NAMES.join(", ")}; all of them unless told` },
     "print-after-all": { help: "the program after each pass, not only after the last" },
     seed: { value: "N", help: "what the random numbers of blind-constants start from; 1 unless told" },
+    ...VOUCH_OPTIONS,
   },
   examples: ["prog.bpf.o --passes guard-division,zero-extend", "prog.bpf.o xdp_main --print-after-all -j"],
   run(call) {
     const { io, arguments: args } = call;
     const passes = passesOf(args);
     const program = chooseProgram(openObject(call), call);
-    const stages = about(args.operands[0]!, () => run(program, passes));
+    const entered = about(args.operands[0]!, () => vouchOf(args)(program));
+    const stages = about(args.operands[0]!, () => run(entered, passes));
     const shown = args.has("print-after-all") ? stages : stages.slice(-1);
     if (args.has("json") || args.has("pretty")) {
-      printJson(io, { program: program.name, type: program.type, stages: shown.map(toJson) }, args.has("pretty"));
-    } else io.out(`${heading(program, call)}${shown.map((stage) => toText(stage, call)).join("")}`);
+      const head = { program: program.name, type: program.type, ...basisJson(entered) };
+      printJson(io, { ...head, stages: shown.map(toJson) }, args.has("pretty"));
+    } else io.out(`${heading(entered, call)}${shown.map((stage) => toText(stage, call)).join("")}`);
     return EXIT.OK;
   },
 };
@@ -73,9 +76,8 @@ interface Row {
 }
 
 /** Every pass over one list, which is linearized after each to be looked at. */
-function run(given: ObjectProgram, passes: readonly Pass[]): readonly Stage[] {
-  const verified = trust(given);
-  const list = new PatchList(verified.program, inferFacts(verified));
+function run(entered: VerifiedProgram, passes: readonly Pass[]): readonly Stage[] {
+  const list = new PatchList(entered.program, entered.facts ?? inferFacts(entered));
   return passes.map((pass) => {
     const before = list.patches;
     list.beginPass(pass.name);
@@ -98,8 +100,9 @@ function rowsOf(list: PatchList, { program, provenance }: Linearized): readonly 
   return rows;
 }
 
-function heading({ name, type, insns }: ObjectProgram, { style }: Call): string {
-  return `${style.bold(`${name} (${type}): ${grouped(insns.length)} slots`)}; entered through trust(), not verified\n`;
+function heading(entered: VerifiedProgram, { style }: Call): string {
+  const { name, type, insns } = entered.program;
+  return `${style.bold(`${name} (${type}): ${grouped(insns.length)} slots`)}; ${basisText(entered)}\n`;
 }
 
 function toText({ pass, patches, slots, rows }: Stage, { style }: Call): string {

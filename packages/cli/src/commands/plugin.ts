@@ -14,7 +14,7 @@ const BUDGET = 100_000_000;
 export const plugin: Command = {
   name: "plugin",
   operands: ["[MEMORY]"],
-  summary: "run a program given as hex, as a plugin of bpf_conformance",
+  summary: "run a program given as hex, as a plugin of bpf_conformance; it gets plain memory, so nothing is verified",
   options: {
     engine: { value: "ENGINE", help: `${ENGINES.join(", ")}; interpreter unless told` },
     program: { value: "HEX", help: "the program; the standard input unless told" },

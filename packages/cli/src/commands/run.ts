@@ -11,6 +11,7 @@ import { ETHERNET, openCapture } from "../pcap.ts";
 import { describeTrap, ENGINES, openSession, type Session } from "../session.ts";
 import { SET_OPTION, slotsOf } from "../slots.ts";
 import { outcomeOf, REFUSED, Tally } from "../tally.ts";
+import { basisJson, basisText, VOUCH_OPTIONS, vouchOf } from "../vouch.ts";
 
 /** Elements of each map that are printed. */
 const SHOWN = 10;
@@ -25,6 +26,7 @@ export const run: Command = {
     data: { value: "FILE", help: "one packet" },
     ctx: { value: "FILE", help: "a context as user space passes it" },
     set: SET_OPTION,
+    ...VOUCH_OPTIONS,
     maps: { value: "FILE", help: 'what maps hold at first, JSON: {"MAP": [{"key": "HEX", "value": "HEX"}]}' },
     engine: { value: "ENGINE", help: `${ENGINES.join(", ")} (in lockstep); interpreter unless told` },
     repeat: { value: "N", help: "runs of each input in a row; the packet is not put back between them" },
@@ -53,6 +55,7 @@ export const run: Command = {
         repeat,
         maps: readMaps(io, args),
         slots: slotsOf(object, args),
+        vouch: vouchOf(args),
         cpus: args.number("cpus", 1, { min: 1, max: 1024 }),
         seed: args.number("seed", 0, { max: 0xffff_ffff }),
         ...(args.has("budget") ? { budget: args.number("budget", 0, { min: 1 }) } : {}),
@@ -62,11 +65,12 @@ export const run: Command = {
       args.has("pcap") ? runCapture(call, session, program.type) : runOnce(call, session, program.type),
     );
     const maps = dumpMaps(object, session.lanes[0]!.kernel.maps);
-    const head = { program: program.name, type: program.type, basis: "trusted" };
+    const entered = session.lanes[0]!.loaded.executable.program;
+    const head = { program: program.name, type: program.type, ...basisJson(entered) };
     if (args.has("json") || args.has("pretty")) {
       printJson(io, { ...head, ...toJson(session, report), maps: mapsToJson(maps) }, args.has("pretty"));
     } else {
-      const title = `${program.name} (${program.type}), entered through trust(), not verified`;
+      const title = `${program.name} (${program.type}), ${basisText(entered)}`;
       io.out(`${call.style.bold(title)}\n${toText(session, report)}\nmaps\n${mapsToText(maps, SHOWN)}`);
     }
     for (const problem of report.problems) io.err(`bpfkit: ${file}: ${problem}\n`);

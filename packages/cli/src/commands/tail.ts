@@ -6,7 +6,6 @@ import {
   type TailCallStack,
   tailCallStackOf,
   tailCallsOf,
-  trust,
   type VerifiedProgram,
   worstTailCallStack,
 } from "@bpfkit/core";
@@ -17,6 +16,7 @@ import { type CounterCost, counterCosts } from "../counter-cost.ts";
 import { openObject } from "../object-file.ts";
 import { about, EXIT, grouped, printJson, table } from "../output.ts";
 import { SET_OPTION, type Slot, slotsOf } from "../slots.ts";
+import { basisJson, basisText, VOUCH_OPTIONS, type Vouch, vouchOf } from "../vouch.ts";
 
 const ARCHES: readonly string[] = BACKENDS.map(({ arch }) => arch);
 
@@ -31,6 +31,7 @@ export const tail: Command = {
     arch: { value: "ARCH", help: `whose code counts: ${ARCHES.join(", ")}; the first unless told` },
     scheme: { value: "NAME", help: "the way of counting; the kernel's own unless told" },
     indirect: { help: "no direct tail calls" },
+    ...VOUCH_OPTIONS,
   },
   examples: ["prog.bpf.o", "prog.bpf.o --dot | dot -Tsvg", "prog.bpf.o xdp_main --arch riscv64 --scheme pass-through"],
   run(call) {
@@ -39,8 +40,11 @@ export const tail: Command = {
     const layout = layoutOf(backend, args);
     const object = openObject(call);
     const slots = slotsOf(object, args);
+    const vouch = vouchOf(args);
     const programs = about(args.operands[0]!, () =>
-      reached(object.programs, slots, args.operands[1]).map((program) => reportOf(program, slots, backend, layout)),
+      reached(object.programs, slots, args.operands[1]).map((program) =>
+        reportOf(vouch, program, slots, backend, layout),
+      ),
     );
     if (args.has("dot")) io.out(toDot(programs));
     else if (args.has("json") || args.has("pretty")) {
@@ -95,12 +99,13 @@ interface Report {
 }
 
 function reportOf(
+  vouch: Vouch,
   program: ObjectProgram,
   slots: readonly Slot[],
   backend: Backend,
   layout: Readonly<Record<string, string | boolean>>,
 ): Report {
-  const verified = trust(program);
+  const verified = vouch(program);
   const image = backend.compile(verified, { layout });
   const direct = new Set(image.pokes.map(({ insn }) => insn));
   const jumps = tailCallsOf(verified).map((site) => ({
@@ -144,7 +149,8 @@ function toText(report: Report, backend: Backend, { style }: Call): string {
   const head = style.bold(
     `${program.name} (${program.type}), ${jumps.length} ${jumps.length === 1 ? "tail call" : "tail calls"}`,
   );
-  if (jumps.length === 0) return `${head}\n`;
+  const basis = `; ${basisText(verified)}`;
+  if (jumps.length === 0) return `${head}${basis}\n`;
   const rows = jumps.map((jump) => [
     jump.insn,
     subprogs[jump.subprog]!.name,
@@ -162,7 +168,7 @@ function toText(report: Report, backend: Backend, { style }: Call): string {
     size,
   ]);
   return [
-    `${head}\n`,
+    `${head}${basis}\n`,
     table(["slot", "in", "through", "form", "to"], rows),
     chainText(report),
     style.dim(`  counting them, ${backend.arch}, ${bytes} bytes in all\n`),
@@ -176,7 +182,7 @@ function toJson(report: Report): unknown {
   return {
     program: program.name,
     type: program.type,
-    basis: "trusted",
+    ...basisJson(verified),
     subprogs: subprogs.map(({ name, calls, stackDepth, tailCallReachable }) => ({
       name,
       calls: calls.map((index) => subprogs[index]!.name),

@@ -4,7 +4,6 @@ import {
   BpfError,
   KERNELS,
   type Program,
-  printInsn,
   programType,
   type Rejected,
   type Verified,
@@ -12,9 +11,9 @@ import {
 } from "@bpfkit/core";
 import { loadObject, type ObjectProgram } from "@bpfkit/object";
 import { type Arguments, type Call, type Command, UsageError } from "../arguments.ts";
-import { type SourceLine, sourceLineOf } from "../lines.ts";
 import { objectName } from "../object-file.ts";
-import { about, EXIT, printJson, readInput, type Style, table } from "../output.ts";
+import { about, printJson, readInput, type Style, table } from "../output.ts";
+import { placeOf, VERDICT_EXIT, type Verdict, verdictLines, verdictOf } from "../verdict.ts";
 
 const VERSIONS: readonly string[] = Object.keys(KERNELS);
 const NEWEST = "7.2";
@@ -48,22 +47,10 @@ export const verify: Command = {
       for (const one of checked) io.out(toText(one, args, style));
       if (args.has("stats")) io.out(`\n${statsText(file, checked)}`);
     }
-    return Math.max(...checked.map(({ result }) => EXITS[verdictOf(result)]));
+    return Math.max(...checked.map(({ result }) => VERDICT_EXIT[verdictOf(result)]));
   },
 };
 
-type Verdict = "accepted" | "rejected" | "undecided";
-
-const EXITS: Readonly<Record<Verdict, number>> = {
-  accepted: EXIT.OK,
-  rejected: EXIT.NEGATIVE,
-  undecided: EXIT.LIMIT,
-};
-const COLOURS: Readonly<Record<Verdict, "green" | "red" | "yellow">> = {
-  accepted: "green",
-  rejected: "red",
-  undecided: "yellow",
-};
 /** In veristat's words, which has none for a budget that is spent. */
 const VERISTAT: Readonly<Record<Verdict, string>> = {
   accepted: "success",
@@ -72,19 +59,12 @@ const VERISTAT: Readonly<Record<Verdict, string>> = {
 };
 
 /** What a program as text has no values for is left out. */
-type Candidate = Program & Partial<Pick<ObjectProgram, "section" | "funcs">>;
+type Candidate = Program & Partial<Pick<ObjectProgram, "section">>;
 
 interface Checked {
   readonly program: Candidate;
   readonly result: Verified | Rejected;
   readonly microseconds: number;
-}
-
-/** The instruction that a rejection is about. */
-interface Place {
-  readonly insn: number;
-  readonly text: string;
-  readonly source?: SourceLine;
 }
 
 function programsOf({ io, arguments: args }: Call): readonly Candidate[] {
@@ -118,40 +98,14 @@ function check(program: Candidate, kernel: string, { io, arguments: args }: Call
   const result = verifyProgram(program, {
     kernel,
     logLevel: LEVELS.indexOf(args.choice("log-level", LEVELS, "0")) as 0 | 1 | 2,
-    typed: section === undefined || program.funcs !== undefined,
     ...(args.has("budget") ? { budget: { insns: args.number("budget", 0, { min: 1 }) } } : {}),
   });
   return { program, result, microseconds: Math.round(1000 * (io.now() - started)) };
 }
 
-function verdictOf(result: Verified | Rejected): Verdict {
-  if (result.ok) return "accepted";
-  return result.budget === undefined ? "rejected" : "undecided";
-}
-
-function placeOf({ program, result }: Checked): Place | undefined {
-  if (result.ok || result.insn === undefined || result.insn >= program.insns.length) return undefined;
-  const { insn } = result;
-  const source = sourceLineOf(program, insn);
-  const text = printInsn(program.insns, insn, { dialect: "kernel", program });
-  return { insn, text, ...(source === undefined ? {} : { source }) };
-}
-
 function toText(checked: Checked, args: Arguments, style: Style): string {
   const { program, result } = checked;
-  const verdict = verdictOf(result);
-  const by = verdict === "undecided" ? "with" : "by";
-  const head = `${program.name} (${program.type}): ${verdict} ${by} the rules of Linux ${result.kernel}`;
-  const lines = [style.bold(style[COLOURS[verdict]](head))];
-  if (!result.ok) {
-    const place = placeOf(checked);
-    lines.push(`  ${result.reason}${result.budget === undefined ? ` (error ${result.errno})` : ""}`);
-    if (place !== undefined) lines.push(`  at ${place.insn}: ${place.text}`);
-    if (place?.source !== undefined) {
-      const { file, line, text } = place.source;
-      lines.push(style.dim(`  ; ${text} @ ${file}:${line}`));
-    }
-  }
+  const lines = verdictLines(program, result, style);
   if (args.has("log-level")) lines.push(...result.log);
   return `${lines.join("\n")}\n`;
 }
@@ -186,7 +140,7 @@ function statsText(file: string, checked: readonly Checked[]): string {
 
 function toJson(checked: Checked, args: Arguments): unknown {
   const { program, result } = checked;
-  const place = placeOf(checked);
+  const place = placeOf(program, result);
   return {
     name: program.name,
     type: program.type,
