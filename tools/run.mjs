@@ -111,6 +111,10 @@ const commands = {
     build();
     node("tools/oracle/verdicts.mjs", args);
   },
+  /** Runs programs that the verifier accepts, and looks whether each step is inside what it knew. */
+  "verify-law"(args) {
+    node("tools/verify-law.mjs", args);
+  },
   browser(args) {
     node("tools/browser/run.mjs", args);
   },

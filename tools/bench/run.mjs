@@ -14,6 +14,7 @@ const known = readdirSync(dirname(fileURLToPath(import.meta.url)))
         "compiling.mjs",
         "running.mjs",
         "programs.mjs",
+        "verify-programs.mjs",
         "tail-call-programs.mjs",
         "tail-call-figures.mjs",
       ].includes(file),
