@@ -150,8 +150,9 @@ function apply(v: Verification, state: State<StoredState>, dst: number, src: num
 function carryToLinked(v: Verification, state: State<StoredState>, words: Int32Array, at: number): void {
   const id = words[at + ID]!;
   copyRegister(known, 0, words, at);
-  state.each((r, x) => {
+  state.each((r, x, frame) => {
     if (r[x + ID] !== id || r[x] !== Type.SCALAR || (r === words && x === at)) return;
+    v.log.markAt(frame, x);
     if (r[x + LINK] === known[LINK] && r[x + DELTA] === known[DELTA]) {
       const precise = r[x + PRECISE]!;
       copyScalar(r, x + SCALAR, known, SCALAR);

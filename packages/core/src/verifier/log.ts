@@ -1,8 +1,10 @@
 // The verifier's log, in the words of the kernel's own.
 import { printInsn } from "../asm/print.ts";
 import { BpfError } from "../errors.ts";
+import { preambleLines } from "./log-preamble.ts";
 import { baseOf, REG_WORDS, Type } from "./register.ts";
-import { isFullSpill, isSpill, KINDS, kindAt, regAt, type State, spillAt } from "./state.ts";
+import { ROWS } from "./rows.ts";
+import { isFullSpill, isSpill, KINDS, kindAt, regAt, SPILLS, type State, spillAt } from "./state.ts";
 import { eachStored, type StoredState } from "./store.ts";
 import { registerText } from "./text.ts";
 import type { Verification } from "./verification.ts";
@@ -32,6 +34,8 @@ export class Log {
   /** Where the lines of each waiting path begin, for level 1: how many there were, and the last one as it was. */
   readonly #marks = new WeakMap<State<StoredState>, { readonly count: number; readonly text: string }>();
   #resumed: "no" | "popped" | "returned" = "no";
+  /** The instruction whose state is to be shown, once the path has come to the next one; −1 for none. */
+  #shown = -1;
 
   constructor(level: LogLevel, limit: number) {
     if (!Number.isInteger(limit) || limit < 0) throw new BpfError("argument", `a log of ${limit} characters`);
@@ -52,20 +56,27 @@ export class Log {
     if (this.level !== 0) this.#regs |= 1 << reg;
   }
 
+  /** What stands at a place of a frame's words is touched along with something else. */
+  markAt(frame: number, at: number): void {
+    if (this.level === 0) return;
+    if (at >= SPILLS) this.markSlot(frame, Math.floor((at - SPILLS) / REG_WORDS));
+    else this.#regs |= 1 << Math.floor(at / REG_WORDS);
+  }
+
   markSlot(frame: number, slot: number): void {
     if (this.level !== 0) this.#slots.set(frame * 64 + slot, 1);
   }
 
   begin(v: Verification): void {
     if (this.level === 0) return;
-    if (v.root === 0 && this.level === 2)
-      for (const [n, { start }] of v.structure.subprogs.entries()) this.add(`func#${n} @${start}`);
+    if (v.root === 0 && this.level === 2) for (const line of preambleLines(v)) this.add(line);
     this.add(`${v.state.insn}:${this.stateText(v, v.state, true)}`);
   }
 
   /** An instruction is about to run. */
   before(v: Verification, i: number): void {
     if (this.level === 0) return;
+    if (this.#shown >= 0) this.#show(v, this.#shown, i);
     if (this.level === 2 && this.#resumed !== "no") {
       const from = v.state.previous;
       if (from >= 0) {
@@ -83,10 +94,19 @@ export class Log {
   /** It has run: what it touched. */
   after(v: Verification, i: number): void {
     if (this.level === 0 || (this.#regs === 0 && this.#slots.size === 0)) return;
+    // What a branch has told is shown at once; what others left behind, when what nobody reads any more has been forgotten.
+    if (ROWS[v.ops[i]!]!.kind === "jumpIf") this.#show(v, i, i);
+    else this.#shown = i;
+  }
+
+  /** Shows what instruction `i` touched: behind it or, where lines follow it already, on a line of its own. */
+  #show(v: Verification, i: number, label: number): void {
+    this.#shown = -1;
     const text = this.stateText(v, v.state, false);
     const last = this.lines.length - 1;
-    const line = this.lines[last]!;
-    if (line.startsWith(`${i}: (`) && !line.endsWith(") exit") && !line.includes(" ; ")) {
+    const line = this.lines[last] ?? "";
+    if (!line.startsWith(`${i}: (`)) this.add(`${label}:${text}`);
+    else if (!line.endsWith(") exit") && !line.includes(" ; ")) {
       this.lines[last] = `${line.padEnd(Math.max(COLUMN, line.length + 1))};${text}`;
       this.#size += this.lines[last]!.length - line.length;
     }
@@ -111,7 +131,7 @@ export class Log {
     this.add("callee:");
     this.add(this.stateText(v, v.state, true));
     this.add(`${v.state.insn}:${this.stateText(v, v.state, true)}`);
-    this.#regs = 0;
+    this.#forget();
   }
 
   returning(v: Verification): void {
@@ -124,14 +144,21 @@ export class Log {
     if (this.level === 0) return;
     this.add(`to caller at ${to}:`);
     this.add(this.stateText(v, v.state, true));
+    this.#forget();
+    this.#resumed = "returned";
+  }
+
+  /** Nothing of what was touched is to be shown. */
+  #forget(): void {
     this.#regs = 0;
     this.#slots.clear();
-    this.#resumed = "returned";
+    this.#shown = -1;
   }
 
   resumed(v: Verification): void {
     if (this.level === 0) return;
     this.#resumed = "popped";
+    this.#shown = -1;
     if (this.level !== 1) return;
     const { count, text } = this.#marks.get(v.state) ?? { count: this.dropped, text: "" };
     this.lines.length = Math.max(0, Math.min(this.lines.length, count - this.dropped));
@@ -162,15 +189,41 @@ export class Log {
     ];
   }
 
-  preciseStart(_v: Verification, _frame: number): void {}
+  /** What a stored state depended on holds for the current path, too. */
+  inherits(_v: Verification, stored: StoredState): void {
+    if (this.level < 2) return;
+    for (let frame = stored.frames - 1; frame >= 0; frame--) {
+      const { regs, slots } = wantedText(stored.precise, frame);
+      const names = [...regs, ...slots.map((slot) => `fp${slot}`)];
+      if (names.length > 0) this.add(`frame ${frame}: propagating ${names.join(",")}`);
+    }
+  }
+
+  /** The instructions between two stored states are gone through backwards; `later`: the first one behind them, −1 for none. */
+  preciseStart(_v: Verification, frame: number, last: number, first: number, later: number): void {
+    if (this.level < 2) return;
+    this.add(`mark_precise: frame${frame}: last_idx ${last} first_idx ${first} subseq_idx ${later} `);
+  }
 
   preciseStep(v: Verification, wanted: Int32Array, frame: number, insn: number): void {
     if (this.level < 2) return;
-    const regs = namesOf(wanted[3 * frame]!, "r", 0);
-    const slots = [...namesOf(wanted[3 * frame + 1]!, "-", 1), ...namesOf(wanted[3 * frame + 2]!, "-", 33)];
+    const { regs, slots } = wantedText(wanted, frame);
     this.add(
       `mark_precise: frame${frame}: regs=${regs.join(",")} stack=${slots.join(",")} before ${insnText(v, insn)}`,
     );
+  }
+
+  /** A stored state has been marked; `wanted`: what still is. */
+  preciseState(v: Verification, wanted: Int32Array, stored: StoredState): void {
+    if (this.level < 2) return;
+    for (let frame = stored.frames - 1; frame >= 0; frame--) {
+      const { regs, slots } = wantedText(wanted, frame);
+      const text = storedText(v, stored, frame);
+      const of = frame === 0 ? "" : ` frame${frame}:`;
+      this.add(
+        `mark_precise: frame${frame}: parent state regs=${regs.join(",")} stack=${slots.join(",")}: ${of}${text}`,
+      );
+    }
   }
 
   /** Registers and slots of a frame: those that were touched, or all that hold something. */
@@ -180,15 +233,21 @@ export class Log {
     let text = "";
     for (let reg = 0; reg <= 10; reg++) {
       if (words[regAt(reg)] === Type.UNINIT || (!all && ((this.#regs >> reg) & 1) === 0)) continue;
-      text += ` R${reg}=${registerText(v, words, regAt(reg))}`;
+      text += ` R${reg}=${registerText(v, words, regAt(reg), index)}`;
     }
     for (let slot = 0; slot < frame.depth; slot++) {
       if (!all && !this.#slots.has(index * 64 + slot)) continue;
-      text += slotText(v, words[KINDS + slot]!, words, spillAt(slot), slot);
+      text += slotText(v, words[KINDS + slot]!, words, spillAt(slot), slot, index);
     }
     if (all && state.references.length > 0) text += ` refs=${state.references.map(({ id }) => id).join(",")}`;
-    return text === "" || index === 0 ? text : ` frame${index}:${text}`;
+    return index === 0 ? text : ` frame${index}:${text}`;
   }
+}
+
+/** What is wanted of a frame: names of registers, and offsets of slots from r10. */
+function wantedText(wanted: Int32Array, frame: number): { readonly regs: string[]; readonly slots: string[] } {
+  const slots = [...namesOf(wanted[3 * frame + 1]!, "-", 1), ...namesOf(wanted[3 * frame + 2]!, "-", 33)];
+  return { regs: namesOf(wanted[3 * frame]!, "r", 0), slots };
 }
 
 function namesOf(mask: number, prefix: string, from: number): string[] {
@@ -200,25 +259,35 @@ function namesOf(mask: number, prefix: string, from: number): string[] {
 }
 
 /** A stack slot as the state of a frame has it, with a space in front; empty for one that holds nothing. */
-export function slotText(v: Verification, kinds: number, words: Int32Array, at: number, slot: number): string {
+export function slotText(
+  v: Verification,
+  kinds: number,
+  words: Int32Array,
+  at: number,
+  slot: number,
+  frame: number,
+): string {
   if (kinds === 0) return "";
   const name = ` fp-${8 * (slot + 1)}=`;
-  if (isFullSpill(kinds)) return `${name}${registerText(v, words, at)}`;
+  if (isFullSpill(kinds)) return `${name}${registerText(v, words, at, frame)}`;
   let letters = "";
   for (let byte = 7; byte >= 0; byte--) letters += KIND_LETTERS[kindAt(kinds, byte)];
-  return isSpill(kinds) ? `${name}${letters.replace(/r+$/, "")}${registerText(v, words, at)}` : `${name}${letters}`;
+  return isSpill(kinds)
+    ? `${name}${letters.replace(/r+$/, "")}${registerText(v, words, at, frame)}`
+    : `${name}${letters}`;
 }
 
 const scratch = new Int32Array(REG_WORDS);
 
-function storedText(v: Verification, stored: StoredState): string {
-  let text = "";
+function storedText(v: Verification, stored: StoredState, index: number = stored.frames - 1): string {
+  let regs = "";
+  let slots = "";
   eachStored(stored, scratch, (frame, reg, slot, kinds) => {
-    if (frame !== stored.frames - 1) return;
-    if (slot >= 0) text += slotText(v, kinds, scratch, 0, slot);
-    else if (baseOf(scratch[0]!) !== Type.UNINIT) text += ` R${reg}=${registerText(v, scratch, 0)}`;
+    if (frame !== index) return;
+    if (slot >= 0) slots += slotText(v, kinds, scratch, 0, slot, index);
+    else if (baseOf(scratch[0]!) !== Type.UNINIT) regs += ` R${reg}=${registerText(v, scratch, 0, index)}`;
   });
-  return `${text} R10=fp0`;
+  return `${regs} R10=fp0${slots}`;
 }
 
 function insnText(v: Verification, i: number): string {

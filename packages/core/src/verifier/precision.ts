@@ -47,7 +47,6 @@ export function markPrecise(v: Verification, reg: number): void {
   wanted.fill(0);
   top = v.state.frames.length - 1;
   want(top, reg);
-  v.log.preciseStart(v, top);
   walkBack(v, true);
 }
 
@@ -56,7 +55,9 @@ export function inheritPrecision(v: Verification, stored: StoredState): void {
   wanted.fill(0);
   top = v.state.frames.length - 1;
   for (let i = 0; i < 3 * stored.frames; i++) wanted[i] = stored.precise[i]!;
-  if (!nothingWanted()) walkBack(v, false);
+  if (nothingWanted()) return;
+  v.log.inherits(v, stored);
+  walkBack(v, false);
 }
 
 function walkBack(v: Verification, skipsLast: boolean): void {
@@ -64,24 +65,27 @@ function walkBack(v: Verification, skipsLast: boolean): void {
   let history = state.history;
   let length = state.historyLength;
   let parent = state.parent;
+  let first = state.first;
+  let last = skipsLast ? state.insn : state.previous;
   let next = -1;
   let skip = skipsLast;
   let later = skipsLast ? -1 : state.insn;
   for (;;) {
+    v.log.preciseStart(v, top, last, first, next);
     for (let h = length - 1; h >= 0; h--) {
-      const last = h;
+      const links = h;
       while (history[h]! < 0) h--;
       const word = history[h]!;
       const insn = word & 0xf_ffff;
       if (skip) skip = false;
       else {
         v.log.preciseStep(v, wanted, top, insn);
-        for (let at = last; at > h; at--) wantLinked(v.links[~history[at]!]!);
+        for (let at = links; at > h; at--) wantLinked(v.links[~history[at]!]!);
         if (!step(v, insn, word >>> 20, later)) {
           markAll(v);
           return;
         }
-        for (let at = last; at > h; at--) wantLinked(v.links[~history[at]!]!);
+        for (let at = links; at > h; at--) wantLinked(v.links[~history[at]!]!);
         if (nothingWanted()) return;
       }
       later = insn;
@@ -91,13 +95,24 @@ function walkBack(v: Verification, skipsLast: boolean): void {
       wanted.fill(0);
       return;
     }
-    if (markIn(v, parent)) return;
+    const done = markIn(v, parent);
+    v.log.preciseState(v, wanted, parent);
+    if (done) return;
     next = parent.insn;
+    first = parent.first;
+    // For the log only.
+    last = v.log.level < 2 ? -1 : lastOf(parent.history);
     history = parent.history;
     length = history.length;
     if (later < 0) later = next;
     parent = parent.parent;
   }
+}
+
+/** The last instruction of a history. */
+function lastOf(history: Int32Array): number {
+  const word = history.findLast((entry) => entry >= 0);
+  return word === undefined ? -1 : word & 0xf_ffff;
 }
 
 /** Values that were narrowed together count as one: if one of them is wanted, all are. */

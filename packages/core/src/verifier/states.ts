@@ -158,7 +158,7 @@ export function viewOf(v: Verification, { state, step }: Kept): VerifierState {
     insn: state.insn,
     step,
     previous: state.previous,
-    frames: state.frames.map((frame) => frameOf(v, frame)),
+    frames: state.frames.map((frame, index) => frameOf(v, frame, index)),
     references: state.references,
     ...(lock === undefined ? {} : { lock }),
     rcuSections: state.rcuSections,
@@ -167,18 +167,18 @@ export function viewOf(v: Verification, { state, step }: Kept): VerifierState {
   };
 }
 
-function frameOf(v: Verification, { words, depth, origin }: Frame): VerifierFrame {
-  const registers = Array.from({ length: 11 }, (_, reg) => valueAt(v, words, regAt(reg)));
+function frameOf(v: Verification, { words, depth, origin }: Frame, index: number): VerifierFrame {
+  const registers = Array.from({ length: 11 }, (_, reg) => valueAt(v, words, regAt(reg), index));
   const stack: VerifierSlot[] = [];
   for (let slot = 0; slot < depth; slot++) {
     const kinds = words[KINDS + slot]!;
     if (kinds === 0) continue;
-    const value = isSpill(kinds) ? valueAt(v, words, spillAt(slot)) : undefined;
+    const value = isSpill(kinds) ? valueAt(v, words, spillAt(slot), index) : undefined;
     stack.push({
       offset: -8 * (slot + 1),
       bytes: Array.from({ length: 8 }, (_, byte) => "?rm0"[kindAt(kinds, byte)] ?? "?").join(""),
       ...(value === undefined ? {} : { value }),
-      text: slotText(v, kinds, words, spillAt(slot), slot).trimStart(),
+      text: slotText(v, kinds, words, spillAt(slot), slot, index).trimStart(),
     });
   }
   return {
@@ -190,7 +190,7 @@ function frameOf(v: Verification, { words, depth, origin }: Frame): VerifierFram
   };
 }
 
-function valueAt(v: Verification, r: Int32Array, x: number): VerifierValue | undefined {
+function valueAt(v: Verification, r: Int32Array, x: number, frame: number): VerifierValue | undefined {
   const type = r[x]!;
   if (type === Type.UNINIT) return undefined;
   const s = x + SCALAR;
@@ -201,7 +201,7 @@ function valueAt(v: Verification, r: Int32Array, x: number): VerifierValue | und
   const hasMap = base === Type.MAP || base === Type.MAP_VALUE || base === Type.MAP_KEY;
   return {
     type: typeName(type),
-    text: registerText(v, r, x),
+    text: registerText(v, r, x, frame),
     precise: r[x + PRECISE] !== 0,
     id: r[x + ID]!,
     reference: r[x + REF]!,

@@ -79,15 +79,20 @@ function constantOf(r: Int32Array, x: number): bigint {
   return BigInt.asIntN(64, bigOf(r[x]!, r[x + 1]!));
 }
 
-/** A register as `R1=` is followed by it. */
-export function registerText(v: Verification, r: Int32Array, x: number): string {
+/** A register as `R1=` is followed by it; `frame` is the one that it is in, whose own stack is `fp`. */
+export function registerText(
+  v: Verification,
+  r: Int32Array,
+  x: number,
+  frame: number = v.state.frames.length - 1,
+): string {
   const type = r[x]!;
   const s = x + SCALAR;
   const precise = r[x + PRECISE] !== 0 && type === Type.SCALAR ? "P" : "";
   if (type === Type.SCALAR && isConstant(r, s)) return `${precise}${signedText(constantOf(r, s), 64)}`;
   const base = baseOf(type);
   if (base === Type.STACK && isConstant(r, s)) {
-    const own = r[x + FRAME] === v.state.frames.length - 1 ? "fp" : `fp[${r[x + FRAME]}]`;
+    const own = r[x + FRAME] === frame ? "fp" : `fp[${r[x + FRAME]}]`;
     return `${own}${constantOf(r, s)}`;
   }
   const parts: string[] = [];

@@ -55,7 +55,7 @@ test("level 1 shows the path that led to the rejection, level 2 every path", () 
     "R9 !read_ok",
     "processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0",
   ]);
-  expect(logOf(2).slice(5, 10)).toEqual([
+  expect(logOf(2).slice(14, 19)).toEqual([
     "3: (bf) r0 = r6                       ; R0=scalar(id=1,smin=smin32=0,smax=umax=smax32=umax32=10,var_off=(0x0; 0xf)) R6=scalar(id=1,smin=smin32=0,smax=umax=smax32=umax32=10,var_off=(0x0; 0xf))",
     "4: (95) exit",
     "",
