@@ -1,6 +1,4 @@
 // Programs come and go at many functions while other CPUs call these, and steps of that fail. BPFKIT_SCHEDULES gives the number of random schedules of each.
-import { arm64 } from "@bpfkit/arm64";
-import type { Backend } from "@bpfkit/core";
 import {
   everyChoice,
   type MultiTracingLink,
@@ -8,12 +6,9 @@ import {
   type Scheduled,
   type TracedFunction,
 } from "@bpfkit/kernel";
-import { riscv64 } from "@bpfkit/riscv64";
-import { x86_64 } from "@bpfkit/x86-64";
 import { describe, expect, test } from "vitest";
-import { MultiWorld, RESULT, SEVEN, THREE } from "./multi-world.ts";
+import { byDesign, EVERY_DESIGN, type MultiWorld, RESULT, SEVEN, THREE, worldOf } from "./multi-world.ts";
 
-const BACKENDS: readonly Backend[] = [x86_64, arm64, riscv64];
 const SEEDS = Number(globalThis.process?.env.BPFKIT_SCHEDULES ?? 2);
 
 /** Calls that a CPU makes, and the lists of programs that each of them may run. */
@@ -66,10 +61,14 @@ function failEach(world: MultiWorld, make: () => Operation<unknown>, check: () =
   }
 }
 
-describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s", (_arch, backend) => {
+describe.each(EVERY_DESIGN)("%s, %s", (_arch, design, backend) => {
+  const World = worldOf(design);
+  /** What is expected of this design: shared, per-function or global. */
+  const of = <T>(...each: [T, T, T]): T => byDesign(design, ...each);
+
   test("a class is split, changed in place and merged while its functions are called, without a gap", () => {
     for (let seed = 0; seed < SEEDS; seed++) {
-      const world = new MultiWorld(backend, 3, { writeTogether: seed % 2 === 0 ? 64 : 1 });
+      const world = new World(backend, 3, { writeTogether: seed % 2 === 0 ? 64 : 1 });
       const { kernel } = world;
       const [x, y, z] = world.functions(3, SEVEN) as [TracedFunction, TracedFunction, TracedFunction];
       world.attach("fexit", 1, [x, y, z]);
@@ -88,7 +87,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
         kernel.attachingMulti(third, [x, y, z]),
         seed,
       );
-      expect(kernel.trampolines.count).toBe(2);
+      expect(kernel.trampolines.count).toBe(of(2, 3, 1));
       const links = [split, all].map(({ operations }) => (operations.change as { value: MultiTracingLink }).value);
       watch(
         world,
@@ -96,13 +95,13 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
         links[0]!.detaching(),
         seed,
       );
-      expect(kernel.trampolines.count).toBe(1);
+      expect(kernel.trampolines.count).toBe(of(1, 3, 1));
     }
   });
 
   test("A-6 then typed fentry on N: no call of N misses A while it becomes a single, and back", () => {
     for (let seed = 0; seed < SEEDS; seed++) {
-      const world = new MultiWorld(backend, 2, { writeTogether: seed % 2 === 0 ? 64 : 1 });
+      const world = new World(backend, 2, { writeTogether: seed % 2 === 0 ? 64 : 1 });
       const [n, m] = world.functions(2) as [TracedFunction, TracedFunction];
       world.attach("fexit", 1, [n, m]);
       const callers = (before: string, after: string): Caller[] => [
@@ -118,14 +117,14 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
       const link = (attached.operations.change as { value: MultiTracingLink }).value;
       expect(world.kernel.trampolines.count).toBe(2);
       watch(world, callers("p2 f0 p1", "f0 p1"), link.detaching(), seed);
-      expect(world.kernel.trampolines.count).toBe(1);
+      expect(world.kernel.trampolines.count).toBe(of(1, 2, 1));
     }
   });
 
   test.each([64, 1])(
     "A-15 fault at every step of an attach that adds, splits and changes in place: the state is as before (from %s entries on written together)",
     (writeTogether) => {
-      const world = new MultiWorld(backend, 1, { writeTogether });
+      const world = new World(backend, 1, { writeTogether });
       const functions = [...world.functions(4), ...world.functions(3, THREE)];
       using _old = world.attach("fexit", 1, [...functions.slice(0, 2), ...functions.slice(4, 6)]);
       const program = world.cookieProgram("fexit", 2);
@@ -159,7 +158,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
         },
       );
       expect(stepsBack).toBeGreaterThan(5);
-      expect(world.kernel.trampolines.count).toBe(2);
+      expect(world.kernel.trampolines.count).toBe(of(2, 4, 2));
       expect(lists()).toEqual(ran);
     },
   );
@@ -167,15 +166,18 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   /** A function that calls another one from its body, so that there is a moment inside. */
   function nested(world: MultiWorld): { readonly outer: TracedFunction; readonly inner: TracedFunction } {
     const [inner] = world.functions(1) as [TracedFunction];
+    // Where a CPU that stops inside is in no entry that changes.
+    const pause = world.kernel.defineFunction("pause", "void ()", () => 0n);
     const outer = world.kernel.defineFunction("outer", "u64 (u64, u64)", function* ({ words: [a], cpu }) {
       world.events[cpu]!.push("outer");
+      yield pause.call();
       return yield inner.call(a!, 0n);
     });
     return { outer, inner };
   }
 
   test("A-17 failed update keeps old image: a call in flight finishes in it", () => {
-    const world = new MultiWorld(backend, 2);
+    const world = new World(backend, 2);
     const { outer, inner } = nested(world);
     using _exit = world.attach("fexit", 1, [outer, inner]);
     const program = world.program("fentry", 2);
@@ -190,16 +192,16 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
       if (ended.change!.kind === "done") break;
       failures++;
     }
-    expect(failures).toBeGreaterThanOrEqual(5);
+    expect(failures).toBeGreaterThanOrEqual(of(5, 5, 4));
     run.run(10_000);
     expect([run.result.value, world.take2(1)]).toEqual([RESULT + 1n, "outer p2 f0 p1 p1"]);
     world.kernel.attachMulti(world.program("fentry", 3), [inner]).detach();
     expect(world.state()).not.toBe(before);
-    expect(world.kernel.trampolines.count).toBe(1);
+    expect(world.kernel.trampolines.count).toBe(of(1, 2, 1));
   });
 
   test("A-30 in-flight detach: a late return skips the program that went, not the others, and then its trampoline goes", () => {
-    const world = new MultiWorld(backend, 2);
+    const world = new World(backend, 2);
     const { outer, inner } = nested(world);
     const [first, second] = [world.program("fexit", 1), world.program("fexit", 2)];
     const stays = world.kernel.attachMulti(first, [outer, inner]);
@@ -220,7 +222,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("A-31 lock order: attach, detach and fentry end in every order in which they can take turns, and in random ones with calls", () => {
-    const world = new MultiWorld(backend, 2);
+    const world = new World(backend, 2);
     const { kernel } = world;
     const functions = world.functions(2);
     const programs = [1, 2, 3].map((id) => world.program("fexit", id));

@@ -5,7 +5,7 @@ import type { AttachTarget, LoadedProgram, MultiTracingLink, Operation, Step, Tr
 import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
 import { describe, expect, test } from "vitest";
-import { MultiWorld, RESULT, SEVEN, THREE, TWO } from "./multi-world.ts";
+import { byDesign, EVERY_DESIGN, MultiWorld, RESULT, SEVEN, THREE, TWO, worldOf } from "./multi-world.ts";
 import { errorOf, RECORD } from "./tracing-world.ts";
 
 const BACKENDS: readonly Backend[] = [x86_64, arm64, riscv64];
@@ -74,53 +74,60 @@ function failingAt(operation: Operation<unknown>, fails: (step: Step, number: nu
   return undefined;
 }
 
-describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s", (_arch, backend) => {
-  test("A-20 argument errors: invalid for nothing, a pattern among functions, cookies for one, one that fits nothing; too big for too many", () => {
-    const world = new MultiWorld(backend);
-    const { kernel } = world;
-    const functions = world.functions(3);
-    const [wide] = world.functions(1, "u64 ()");
-    const program = world.cookieProgram("fexit", 1);
-    const modify = world.program("fmod_ret", 2);
-    kernel.attachMulti(program, functions).detach();
-    const before = world.state();
-    const refusals: [() => unknown, string, string][] = [
-      [() => kernel.attachMulti(program, []), "argument", "no functions (EINVAL)"],
-      [() => kernel.attachMulti(program, ""), "argument", "no function for '' (EINVAL)"],
-      [
-        () => kernel.attachMulti(program, [functions[0]!, "f*" as unknown as AttachTarget]),
-        "argument",
-        "functions and a pattern 'f*' (EINVAL)",
-      ],
-      [
-        () => kernel.attachMulti(program, "f*", { cookies: [1n, 2n, 3n, 4n] }),
-        "argument",
-        "cookies and a pattern (EINVAL)",
-      ],
-      [() => kernel.attachMulti(program, "vfs_?ead*"), "argument", "no function for 'vfs_?ead*' (EINVAL)"],
-      [
-        () => kernel.attachMulti(program, functions, { cookies: [1n, 2n] }),
-        "argument",
-        "2 cookies for 3 functions (EINVAL)",
-      ],
-      [
-        () => kernel.attachMulti(program, new Array(MAX_MULTI_FUNCTIONS + 1).fill(functions[0])),
-        "limit",
-        "1048577 functions (E2BIG)",
-      ],
-      [() => kernel.attachMulti(modify, functions), "argument", "fmod_ret"],
-    ];
-    for (const [body, code, message] of refusals) {
-      const error = errorOf(body, message);
-      expect([error.code, error.message]).toEqual([code, expect.stringContaining(message)]);
-    }
-    expect(world.state()).toBe(before);
-    using link = kernel.attachMulti(program, "f?");
-    expect([link.size, world.call(functions[2]!), wide!.run([]).value]).toEqual([4, "f2 p1", RESULT]);
-  });
+describe.each(EVERY_DESIGN)("%s, %s", (_arch, design, backend) => {
+  const World = worldOf(design);
+  /** What is expected of this design: shared, per-function or global. */
+  const of = <T>(...each: [T, T, T]): T => byDesign(design, ...each);
+
+  test.runIf(design === "shared")(
+    "A-20 argument errors: invalid for nothing, a pattern among functions, cookies for one, one that fits nothing; too big for too many",
+    () => {
+      const world = new World(backend);
+      const { kernel } = world;
+      const functions = world.functions(3);
+      const [wide] = world.functions(1, "u64 ()");
+      const program = world.cookieProgram("fexit", 1);
+      const modify = world.program("fmod_ret", 2);
+      kernel.attachMulti(program, functions).detach();
+      const before = world.state();
+      const refusals: [() => unknown, string, string][] = [
+        [() => kernel.attachMulti(program, []), "argument", "no functions (EINVAL)"],
+        [() => kernel.attachMulti(program, ""), "argument", "no function for '' (EINVAL)"],
+        [
+          () => kernel.attachMulti(program, [functions[0]!, "f*" as unknown as AttachTarget]),
+          "argument",
+          "functions and a pattern 'f*' (EINVAL)",
+        ],
+        [
+          () => kernel.attachMulti(program, "f*", { cookies: [1n, 2n, 3n, 4n] }),
+          "argument",
+          "cookies and a pattern (EINVAL)",
+        ],
+        [() => kernel.attachMulti(program, "vfs_?ead*"), "argument", "no function for 'vfs_?ead*' (EINVAL)"],
+        [
+          () => kernel.attachMulti(program, functions, { cookies: [1n, 2n] }),
+          "argument",
+          "2 cookies for 3 functions (EINVAL)",
+        ],
+        [
+          () => kernel.attachMulti(program, new Array(MAX_MULTI_FUNCTIONS + 1).fill(functions[0])),
+          "limit",
+          "1048577 functions (E2BIG)",
+        ],
+        [() => kernel.attachMulti(modify, functions), "argument", "fmod_ret"],
+      ];
+      for (const [body, code, message] of refusals) {
+        const error = errorOf(body, message);
+        expect([error.code, error.message]).toEqual([code, expect.stringContaining(message)]);
+      }
+      expect(world.state()).toBe(before);
+      using link = kernel.attachMulti(program, "f?");
+      expect([link.size, world.call(functions[2]!), wide!.run([]).value]).toEqual([4, "f2 p1", RESULT]);
+    },
+  );
 
   test("A-25 session: refused for a function with one place left, by its name; with two it runs at entry and exit, with a word per call", () => {
-    const world = new MultiWorld(backend);
+    const world = new World(backend);
     const { kernel } = world;
     const [full] = world.functions(1) as [TracedFunction];
     const links = Array.from({ length: 37 }, (_, id) => kernel.attach(world.program("fentry", id), full));
@@ -138,7 +145,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
     expect(world.state()).toBe(before);
     links.pop()!.detach();
     using link = kernel.attachMulti(session, listed);
-    expect([link.size, link.images]).toEqual([4, 3]);
+    expect([link.size, link.images]).toEqual([4, of(3, 4, 3)]);
     full.run([50n, 0n]);
     const seen = world.events[0]!.splice(0);
     expect([seen[0], seen.length, seen.at(-1)]).toEqual(["p100 50", 39, "p100 50 50"]);
@@ -150,7 +157,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("A-28 extension conflict: one replaced subprogram keeps a program from all functions of a request, and the reverse", () => {
-    const world = new MultiWorld(backend);
+    const world = new World(backend);
     const { kernel } = world;
     const main = mainIn(world);
     const insns = trust(assemble("r0 = 50\nexit", { name: "ext", type: "ext", license: "GPL" }));
@@ -167,7 +174,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
     expect([error.details.index, world.state()]).toEqual([2, before]);
     expect([main.run().returnValue, world.take2()]).toEqual([55, ""]);
     using others = kernel.attachMulti(tracer, [host, part("b"), part("c")]);
-    expect([main.run().returnValue, world.take2(), others.images]).toEqual([55, "p1 p1", 1]);
+    expect([main.run().returnValue, world.take2(), others.images]).toEqual([55, "p1 p1", of(1, 3, 1)]);
     replaced.detach();
     const second = kernel.attachMulti(world.program("fexit", 2), [part("c"), part("a")]);
     expect([main.run().returnValue, world.take2()]).toEqual([6, "p2 p1 p1 p2"]);
@@ -181,7 +188,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   });
 
   test("subprograms share trampolines with functions: their arguments, results, cookies and addresses, and typed programs at one of them", () => {
-    const world = new MultiWorld(backend);
+    const world = new World(backend);
     const { kernel } = world;
     const text = "r1 = 11\nr2 = 22\ncall sub\nr6 = r0\nr1 = 33\ncall other\nr0 += r6\nexit\n";
     const main = world.load("main", "syscall", `${text}sub: r0 = r1\nr0 += r2\nexit\nother: r0 = r1\nexit`);
@@ -192,7 +199,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
       cookies: [5n, 6n, 7n],
     });
     expect([link.images, [...link.functions()].map(({ name }) => name)]).toEqual([
-      2,
+      of(2, 3, 2),
       ["f0", "sub of 'main'", "other of 'main'"],
     ]);
     const run = (): string[] => {
@@ -208,14 +215,14 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
       errorOf(() => kernel.attachMulti(world.program("fexit", 3), [host, { ...sub, model: THREE }])).message,
     ).toMatch(/^function 1 of 2: u64 \(u64, u64, u64\) for sub of 'main' \(EINVAL\)/);
     typed.detach();
-    expect([run(), link.images]).toEqual([["p1 11 6", "p1 33 7"], 2]);
+    expect([run(), link.images]).toEqual([["p1 11 6", "p1 33 7"], of(2, 3, 2)]);
     expect(errorOf(() => kernel.attachMulti(world.program("fexit", 4), [{ program }])).message).toContain(
       "function 0 of 1, ''t1'': it cannot be traced (EINVAL)",
     );
   });
 
   test("a program whose subprograms are traced stays until they are not; the next one takes its place in the table", () => {
-    const world = new MultiWorld(backend);
+    const world = new World(backend);
     const { kernel } = world;
     const [host] = world.functions(1) as [TracedFunction];
     const [program, other] = [world.program("fentry", 1), world.program("fexit", 2)];
@@ -245,7 +252,7 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
   ] as const)(
     "A-16 modify fails after add, entries written %s: what led nowhere does so again, the rest as before, and the state is the same",
     (_how, writeTogether, tens) => {
-      const world = new MultiWorld(backend, 1, { writeTogether });
+      const world = new World(backend, 1, { writeTogether });
       const { kernel } = world;
       const added = [...world.functions(4 * tens), ...world.functions(2 * tens, THREE)];
       const modified = world.functions(3 * tens, SEVEN);

@@ -1,5 +1,13 @@
 // A kernel with functions of several models, and programs that write down where they ran.
-import { type Backend, type CompileOptions, type HostCall, type LinkKind, parseFuncModel } from "@bpfkit/core";
+import { arm64 } from "@bpfkit/arm64";
+import {
+  type Backend,
+  type CompileOptions,
+  type HostCall,
+  type LinkKind,
+  type MultiStrategyName,
+  parseFuncModel,
+} from "@bpfkit/core";
 import type {
   FunctionOptions,
   Kernel,
@@ -8,6 +16,8 @@ import type {
   MultiTracingLink,
   TracedFunction,
 } from "@bpfkit/kernel";
+import { riscv64 } from "@bpfkit/riscv64";
+import { x86_64 } from "@bpfkit/x86-64";
 import { RECORD, TracingWorld } from "./tracing-world.ts";
 
 export const TWO: string = "u64 (u64, u64)";
@@ -104,4 +114,29 @@ export class MultiWorld extends TracingWorld {
     });
     return [...sites, kernel.trampolines.count, kernel.trampolines.bytes, kernel.memory.allocated].join("\n");
   }
+}
+
+const EVERY = globalThis.process?.env.BPFKIT_DESIGNS !== undefined;
+const DESIGNS: readonly MultiStrategyName[] = ["shared", "per-function", "global"];
+
+/**
+ * Every design on every architecture, with their names for tests; but one trampoline per function, whose code is that of `Kernel.attach`, only on one unless
+ * BPFKIT_DESIGNS asks for all.
+ */
+export const EVERY_DESIGN: readonly (readonly [string, MultiStrategyName, Backend])[] = [x86_64, arm64, riscv64]
+  .flatMap((backend) => DESIGNS.map((design) => [backend.arch, design, backend] as const))
+  .filter(([arch, design]) => EVERY || design !== "per-function" || arch === "x86-64");
+
+/** What is said of a design, out of what is said of all three. */
+export function byDesign<T>(design: MultiStrategyName, shared: T, perFunction: T, global: T): T {
+  return [shared, perFunction, global][DESIGNS.indexOf(design)]!;
+}
+
+/** {@link MultiWorld} with a design. */
+export function worldOf(design: MultiStrategyName): typeof MultiWorld {
+  return class extends MultiWorld {
+    constructor(...[backend, cpus, rest, options]: ConstructorParameters<typeof MultiWorld>) {
+      super(backend, cpus, { multi: design, ...rest }, options);
+    }
+  };
 }
