@@ -248,3 +248,22 @@ export const HELPERS: readonly HelperSpec[] = [
     return variants.length === 0 ? spec : { ...spec, variants };
   }),
 ];
+
+/** Helpers that take a packet's address where they take memory, in programs whose packets can be read directly. */
+export const TAKES_PACKETS: ReadonlySet<string> = new Set<HelperName>([
+  "map_lookup_elem",
+  "map_update_elem",
+  "map_delete_elem",
+  "map_push_elem",
+  "map_lookup_percpu_elem",
+  "csum_diff",
+  "sk_lookup_tcp",
+  "sk_lookup_udp",
+  "skc_lookup_tcp",
+  "tcp_check_syncookie",
+  "tcp_gen_syncookie",
+  "tcp_raw_gen_syncookie_ipv4",
+  "tcp_raw_gen_syncookie_ipv6",
+  "tcp_raw_check_syncookie_ipv4",
+  "tcp_raw_check_syncookie_ipv6",
+]);

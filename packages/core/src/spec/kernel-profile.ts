@@ -5,6 +5,7 @@ import { type ContextFieldSpec, type ContextSpec, contextFieldAt } from "./conte
 import type { HelperName } from "./helper-names.ts";
 import { helpersOf } from "./helper-sets.ts";
 import type { Limits } from "./limits.ts";
+import type { MapPointers } from "./map-structs.ts";
 import type { ProgramTypeName } from "./program-type-names.ts";
 import type { ProgramTypeSpec, ReturnRange } from "./program-types.ts";
 
@@ -37,6 +38,8 @@ export interface KernelProfile {
   readonly sleeplessMaps: readonly MapTypeName[];
   /** Helpers that program types do not have yet; `attachTypes` where it is only with some. */
   readonly lacks: readonly HelperGap[];
+  /** Where a map, read as a structure, holds pointers. */
+  readonly mapPointers: MapPointers;
   /** Contexts that differ. */
   readonly contexts: { readonly [T in ProgramTypeName]?: ContextSpec };
 }

@@ -79,5 +79,6 @@ export const LINUX_6_12: KernelProfile = {
   mapTypes: 34,
   sleeplessMaps: ["prog_array", "lpm_trie"],
   lacks: LACKS,
+  mapPointers: { 0: "ops", 8: "inner_map_meta", 16: "security", 56: "record", 80: "btf", 88: "objcg" },
   contexts: { kprobe: KPROBE_READ_ONLY },
 };

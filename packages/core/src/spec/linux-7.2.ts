@@ -28,5 +28,6 @@ export const LINUX_7_2: KernelProfile = {
   mapTypes: 36,
   sleeplessMaps: [],
   lacks: [],
+  mapPointers: { 40: "ops", 48: "inner_map_meta", 56: "security", 96: "record", 120: "btf", 128: "objcg" },
   contexts: {},
 };

@@ -1,13 +1,14 @@
 // Arguments of helpers: what each may be, and the memory that a pointer must lead to.
 import { MAP_FLAGS, MAP_TYPES } from "../isa/maps.ts";
 import type { HelperArg, HelperSpec } from "../spec/helper-words.ts";
+import { TAKES_PACKETS } from "../spec/helpers.ts";
 import { mapType } from "../spec/map-types.ts";
 import { checkAlignment, checkFields, checkPacket, checkRegion } from "./memory.ts";
 import { markPrecise } from "./precision.ts";
 import { Errno } from "./refusal.ts";
-import { AUX, baseOf, Flag, REF, SCALAR, Type, typeName } from "./register.ts";
+import { AUX, baseOf, FIXED, Flag, fixedOf, isPacket, REF, SCALAR, Type, typeName } from "./register.ts";
 import { isConstant, SMIN, UMAX, UMIN } from "./scalar.ts";
-import { fillStack, passStack, stackRange } from "./stack.ts";
+import { fillStack, constantKey as keyOnStack, passStack, stackRange } from "./stack.ts";
 import { structName } from "./struct-names.ts";
 import { accessStruct, leadsTo } from "./structs.ts";
 import { bitsText } from "./text.ts";
@@ -54,9 +55,14 @@ export function checkArgument(
   const nullable = arg.endsWith("?");
   const kind = nullable ? arg.slice(0, -1) : arg;
   if (kind === "any") return;
+  if (isPacket(baseOf(r[at]!)) && !mayReadPacket(v, spec)) v.deny("helper access to the packet is not allowed");
+  const isSocket = facts.map !== 0 && mapType(v.map(facts.map).type)?.update === "socket";
+  if (isSocket && kind === "value-out") v.refuse(Errno.EINVAL, "invalid arg_type for sockmap/sockhash");
   if (nullable && isNull(r, at)) return;
   if (UNKNOWN_KINDS.has(kind)) v.refuse(Errno.EOPNOTSUPP, `${kind} arguments are not verified here yet`);
-  checkType(v, reg, at, kind, nullable);
+  const wanted = isSocket && kind === "value" && spec.name === "map_update_elem" ? "btf-sock" : kind;
+  checkType(v, reg, at, wanted, nullable);
+  if (wanted === "btf-sock" && kind === "value") return;
   if (kind === "context") checkContext(v, reg, at);
   if (spec.releases === n) {
     if (r[at + REF] === 0) {
@@ -66,7 +72,7 @@ export function checkArgument(
           : undefined;
       v.refuse(Errno.EINVAL, text ?? `R${reg} must be referenced when passed to release function`);
     }
-    if (!isConstant(r, at + SCALAR) || (r[at + SCALAR]! | r[at + SCALAR + 1]!) !== 0)
+    if (!isConstant(r, at + SCALAR) || (r[at + SCALAR]! | r[at + SCALAR + 1]! | r[at + FIXED]!) !== 0)
       v.refuse(Errno.EINVAL, `R${reg} must have zero offset when passed to release func or trusted arg to kfunc`);
     facts.released = r[at + REF]!;
     facts.releasedArg = reg;
@@ -80,15 +86,6 @@ export function checkArgument(
       return;
     case "value":
     case "value-out": {
-      if (
-        facts.map !== 0 &&
-        kind === "value" &&
-        mapType(v.map(facts.map).type)?.update === "socket" &&
-        spec.name === "map_update_elem"
-      ) {
-        checkType(v, reg, at, "btf-sock", false);
-        return;
-      }
       if (facts.map === 0) v.deny("invalid map_ptr to access map->value");
       const size = v.map(facts.map).valueSize;
       checkMemory(v, reg, at, size, kind === "value-out", false, facts);
@@ -124,6 +121,12 @@ export function checkArgument(
   }
 }
 
+/** Whether a helper may be given a packet's address, in programs of this type. */
+function mayReadPacket(v: Verification, spec: HelperSpec): boolean {
+  if (v.type.packet === "none") return false;
+  return v.type.name === "cgroup_sockopt" || TAKES_PACKETS.has(spec.name);
+}
+
 /** A pointer to a subprogram that is not moved. */
 function checkUnmoved(v: Verification, reg: number, at: number): void {
   const r = v.frame.words;
@@ -144,7 +147,7 @@ function checkField(v: Verification, reg: number, at: number, kind: string): voi
   const place = kind === "timer" ? map.fields?.timer : map.fields?.spin_lock;
   if (map.fields === undefined) v.refuse(Errno.EINVAL, `map '' has to have BTF in order to use ${name}`);
   if (place === undefined) v.refuse(Errno.EINVAL, `map '' has no valid ${name}`);
-  const offset = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!);
+  const offset = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!) + r[at + FIXED]!;
   if (offset !== place) v.refuse(Errno.EINVAL, `off ${offset} doesn't point to 'struct ${name}' that is at ${place}`);
 }
 
@@ -178,7 +181,7 @@ const SOCKET_TYPES: ReadonlySet<number> = new Set<number>([
 export function checkContext(v: Verification, reg: number, at: number): void {
   const r = v.frame.words;
   if (!isConstant(r, at + SCALAR)) v.deny(`variable ctx access var_off=${bitsText(r, at + SCALAR)} disallowed`);
-  const moved = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!);
+  const moved = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!) + r[at + FIXED]!;
   if (moved !== 0) v.deny(`dereference of modified ctx ptr R${reg} off=${moved} disallowed`);
 }
 
@@ -253,7 +256,7 @@ function checkType(v: Verification, reg: number, at: number, kind: string, nulla
         return;
       }
       if (type === Type.CONTEXT && v.type.name === "syscall") return;
-      if (type === Type.CONTEXT && v.modern) v.deny(`R${reg} type=ctx expected=fp`);
+      if (type === Type.CONTEXT && v.modern) return;
       need(MEMORY_TYPES, v.modern ? `${MEMORY}, ctx` : MEMORY);
       return;
   }
@@ -278,7 +281,7 @@ function checkKey(v: Verification, reg: number, at: number, facts: CallFacts): v
 function constantKey(v: Verification, at: number, keySize: number): number | undefined {
   const r = v.frame.words;
   if (keySize !== 4 || baseOf(r[at]!) !== Type.STACK || !isConstant(r, at + SCALAR)) return undefined;
-  return v.constantOnStack(at, 4);
+  return keyOnStack(v, at, 4);
 }
 
 /** Memory of `size` bytes that the helper reads, or fills when `fills`. */
@@ -295,13 +298,12 @@ export function checkMemory(
   const r = v.frame.words;
   const type = r[at]!;
   const base = baseOf(type);
+  const off = fixedOf(r, at);
   switch (base) {
     case Type.STACK: {
-      if (size === 0) {
-        if (!zero) v.deny("invalid zero-sized read");
-        return;
-      }
-      const range = stackRangeOf(v, at, reg, size, fills);
+      if (size === 0 && !zero) v.deny("invalid zero-sized read");
+      const range = stackRange(v, at, reg, off, size, fills, true);
+      if (size === 0) return;
       if (aligned) checkAlignment(v, at, 0, size, true);
       if (fills) facts.fills.push({ reg, at, size });
       else passStack(v, range, size, false);
@@ -311,33 +313,34 @@ export function checkMemory(
     case Type.PACKET_META:
       if (v.type.packet === "none" || (fills && v.type.packet !== "write"))
         v.deny(fills ? "cannot write into packet" : "helper access to the packet is not allowed");
-      checkPacket(v, at, reg, 0, size);
+      checkPacket(v, at, reg, off, size);
       return;
     case Type.MAP_KEY:
       if (fills) v.deny(`R${reg} cannot write into ${typeName(type)}`);
-      checkRegion(v, at, reg, 0, size, v.map(r[at + AUX]!).keySize, zero);
+      checkRegion(v, at, reg, off, size, v.map(r[at + AUX]!).keySize, zero);
       return;
     case Type.MAP_VALUE: {
       const map = v.map(r[at + AUX]!);
       if (fills && (map.flags & MAP_FLAGS.rdonly_prog) !== 0)
         v.deny(
-          `write into map forbidden, value_size=${map.valueSize} off=${signed(r[at + SCALAR]!, r[at + SCALAR + 1]!)} size=${size}`,
+          `write into map forbidden, value_size=${map.valueSize} off=${off + signed(r[at + SCALAR]!, r[at + SCALAR + 1]!)} size=${size}`,
         );
       if (!fills && (map.flags & MAP_FLAGS.wronly_prog) !== 0)
         v.deny(
-          `read from map forbidden, value_size=${map.valueSize} off=${signed(r[at + SCALAR]!, r[at + SCALAR + 1]!)} size=${size}`,
+          `read from map forbidden, value_size=${map.valueSize} off=${off + signed(r[at + SCALAR]!, r[at + SCALAR + 1]!)} size=${size}`,
         );
-      checkRegion(v, at, reg, 0, size, map.valueSize, zero);
-      checkFields(v, at, 0, size);
+      checkRegion(v, at, reg, off, size, map.valueSize, zero);
+      checkFields(v, at, off, size);
       return;
     }
     case Type.MEMORY:
     case Type.BUFFER:
       if (fills && (type & Flag.READ_ONLY) !== 0) v.deny(`R${reg} cannot write into ${typeName(type)}`);
-      checkRegion(v, at, reg, 0, size, r[at + AUX]!, zero);
+      checkRegion(v, at, reg, off, size, r[at + AUX]!, zero);
       return;
     case Type.CONTEXT:
-      checkRegion(v, at, reg, 0, size, 0xffff, zero);
+      if (v.type.name !== "syscall") v.deny(`R${reg} type=ctx expected=fp`);
+      checkRegion(v, at, reg, off, size, 0xffff, zero);
       return;
     case Type.BTF:
       accessStruct(v, at, reg, 0, size, { write: false, value: -1, reg: -1 });
@@ -348,19 +351,10 @@ export function checkMemory(
   }
 }
 
-function stackRangeOf(
-  v: Verification,
-  at: number,
-  reg: number,
-  size: number,
-  write: boolean,
-): ReturnType<typeof stackRange> {
-  return v.asInvalid(() => stackRange(v, at, reg, 0, size, write));
-}
-
 /** All memory that helpers fill, once every argument has been checked. */
 export function fillMemory(v: Verification, facts: CallFacts): void {
-  for (const { reg, at, size } of facts.fills) fillStack(v, stackRange(v, at, reg, 0, size, true), size);
+  for (const { reg, at, size } of facts.fills)
+    fillStack(v, stackRange(v, at, reg, fixedOf(v.frame.words, at), size, true), size);
 }
 
 function checkSize(v: Verification, reg: number, at: number, memory: HelperArg, zero: boolean, facts: CallFacts): void {
@@ -380,7 +374,7 @@ function checkSize(v: Verification, reg: number, at: number, memory: HelperArg, 
     checkMemory(v, reg - 1, pointer, size, fills || kind === "inout" || kind === "out", zero, facts);
     // What is written only in part has to hold something before, and holds anything after.
     if ((kind === "out" || kind === "inout") && !fills && baseOf(r[pointer]!) === Type.STACK && size > 0)
-      passStack(v, stackRange(v, pointer, reg - 1, 0, size, true), size, true);
+      passStack(v, stackRange(v, pointer, reg - 1, fixedOf(r, pointer), size, true), size, true);
   }
   markPrecise(v, reg);
 }
@@ -392,8 +386,8 @@ function checkString(v: Verification, reg: number, at: number): void {
     v.deny(`R${reg} does not point to a readonly map'`);
   if (!isConstant(r, at + SCALAR)) v.deny(`R${reg} is not a constant address'`);
   if (map.type !== MAP_TYPES.array) v.deny("no direct value access support for this map type");
-  const offset = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!);
-  checkRegion(v, at, reg, 0, map.valueSize - offset, map.valueSize, false);
+  const offset = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!) + r[at + FIXED]!;
+  checkRegion(v, at, reg, r[at + FIXED]!, map.valueSize - offset, map.valueSize, false);
   const { initial } = map;
   if (initial !== undefined && initial.indexOf(0, offset) < 0) v.refuse(Errno.EINVAL, "string is not zero-terminated");
 }

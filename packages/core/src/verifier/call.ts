@@ -12,7 +12,20 @@ import { markPreciseSlot } from "./precision.ts";
 import { helperSpec } from "./prototypes.ts";
 import { acquire, forgetPackets, release } from "./references.ts";
 import { Errno } from "./refusal.ts";
-import { AUX, Flag, FRAME, ID, REF, REG_WORDS, SCALAR, setPointer, setScalar, setUninit, Type } from "./register.ts";
+import {
+  AUX,
+  FIXED,
+  Flag,
+  FRAME,
+  ID,
+  REF,
+  REG_WORDS,
+  SCALAR,
+  setPointer,
+  setScalar,
+  setUninit,
+  Type,
+} from "./register.ts";
 import { lowerSmax, raiseSmin, SMAX } from "./scalar.ts";
 import type { Verification } from "./verification.ts";
 
@@ -218,7 +231,7 @@ function keyIsThere(v: Verification, spec: HelperSpec, { map, key }: CallFacts):
   const { type, maxEntries } = v.map(map);
   if ((type !== MAP_TYPES.array && type !== MAP_TYPES.percpu_array) || key >= maxEntries) return false;
   const at = 2 * REG_WORDS;
-  markPreciseSlot(v, v.frame.words[at + FRAME]!, -v.frame.words[at + SCALAR]!);
+  markPreciseSlot(v, v.frame.words[at + FRAME]!, -(v.frame.words[at + SCALAR]! + v.frame.words[at + FIXED]!));
   return true;
 }
 

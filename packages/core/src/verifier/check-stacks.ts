@@ -18,7 +18,7 @@ export function checkStacks(v: Verification): StackBytes {
   const { subprogs } = structure;
   const { callFrames, stackBytes, stackBytesAboveTailCall } = v.profile.limits;
   const bytes = [...v.stackBytes].map((depth) => Math.ceil(depth / 8) * 8);
-  const rounded = bytes.map((depth) => Math.ceil(Math.max(depth, 1) / STEP) * STEP);
+  const rounded = bytes.map((depth) => Math.ceil(depth / STEP) * STEP);
   let chain = 0;
   const refuse = (text: string, site: number | undefined, errno: number = Errno.EACCES): never => {
     throw new Refusal(errno, [text], undefined, site);

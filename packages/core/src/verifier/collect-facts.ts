@@ -4,7 +4,7 @@ import { inferFacts } from "../analysis/infer-facts.ts";
 import { markUnusedUppers } from "../analysis/upper-halves.ts";
 import type { Program, VerifiedProgram } from "../program.ts";
 import { Refusal } from "./refusal.ts";
-import { AUX, baseOf, REG_WORDS, SCALAR, Type } from "./register.ts";
+import { AUX, baseOf, fixedOf, REG_WORDS, SCALAR, Type } from "./register.ts";
 import { ROWS } from "./rows.ts";
 import { holds, isConstant, UMAX, UMAX32 } from "./scalar.ts";
 import type { Verification } from "./verification.ts";
@@ -102,7 +102,7 @@ export class FactCollector {
     const kind = KINDS[baseOf(r[at]!)] ?? PointerKind.UNKNOWN;
     const map = baseOf(r[at]!) === Type.MAP_VALUE ? r[at + AUX]! : 0;
     const isFixed = isConstant(r, at + SCALAR) && r[at + SCALAR + 1] === r[at + SCALAR]! >> 31;
-    const place = (r[at + SCALAR]! + v.insns.off(i)) | 0;
+    const place = (r[at + SCALAR]! + fixedOf(r, at) + v.insns.off(i)) | 0;
     const own = baseOf(r[at]!) !== Type.STACK || r[at + 4] === v.state.frames.length - 1;
     if (first) {
       facts.pointer[i] = own ? kind : PointerKind.UNKNOWN;

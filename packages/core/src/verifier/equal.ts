@@ -3,6 +3,7 @@ import {
   AUX,
   baseOf,
   DELTA,
+  FIXED,
   FRAME,
   ID,
   LINK,
@@ -140,10 +141,16 @@ function covers(v: Verification, r: Int32Array, x: number, how: Exactness): bool
     case Type.MEMORY:
     case Type.BUFFER:
     case Type.TP_BUFFER:
-      return old[AUX] === r[x + AUX] && old[FRAME] === r[x + FRAME] && pruning.pointerCovers(old, 0, r, x) && sameIds;
+      return (
+        old[AUX] === r[x + AUX] &&
+        old[FRAME] === r[x + FRAME] &&
+        old[FIXED] === r[x + FIXED] &&
+        pruning.pointerCovers(old, 0, r, x) &&
+        sameIds
+      );
     case Type.PACKET:
     case Type.PACKET_META:
-      return old[AUX]! <= r[x + AUX]! && pruning.pointerCovers(old, 0, r, x) && sameIds;
+      return old[AUX]! <= r[x + AUX]! && old[FIXED] === r[x + FIXED] && pruning.pointerCovers(old, 0, r, x) && sameIds;
     default:
       return sameWords(r, x, x + SCALAR) && sameIds;
   }

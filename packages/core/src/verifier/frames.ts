@@ -95,18 +95,20 @@ function outOfRange(where: string, r: Int32Array, at: number, [min, max]: readon
 }
 
 function leak(v: Verification, reason: string): never {
-  v.refuse(
-    Errno.EINVAL,
-    ...v.state.references.map(({ id, insn }) => `Unreleased reference id=${id} alloc_insn=${insn}`),
-    reason,
-  );
+  const held = v.state.references.map(({ id, insn }) => `Unreleased reference id=${id} alloc_insn=${insn}`);
+  v.refuse(Errno.EINVAL, ...held, ...(v.modern ? [reason] : []));
 }
 
 function endProgram(v: Verification): void {
   const { references, lockId } = v.state;
   checkSections(v);
   if (lockId !== 0)
-    v.refuse(Errno.EINVAL, "BPF_EXIT instruction in main prog cannot be used inside bpf_spin_lock-ed region");
+    v.refuse(
+      Errno.EINVAL,
+      v.modern
+        ? "BPF_EXIT instruction in main prog cannot be used inside bpf_spin_lock-ed region"
+        : "bpf_spin_unlock is missing",
+    );
   if (references.length > 0) leak(v, "BPF_EXIT instruction in main prog would lead to reference leak");
   const r = v.frame.words;
   if (v.state.frame.origin.callback !== undefined) {

@@ -10,6 +10,7 @@ import {
   baseOf,
   copyRegister,
   DELTA,
+  FIXED,
   Flag,
   ID,
   isPacket,
@@ -269,7 +270,7 @@ function packetBounds(
 }
 
 function isZeroOffset(r: Int32Array, at: number): boolean {
-  return isConstant(r, at + SCALAR) && (r[at + SCALAR]! | r[at + SCALAR + 1]!) === 0 && r[at + AUX]! >= 0;
+  return isConstant(r, at + SCALAR) && (r[at + SCALAR]! | r[at + SCALAR + 1]! | r[at + FIXED]!) === 0;
 }
 
 function found(
@@ -281,10 +282,27 @@ function found(
   oneMore: boolean,
 ): void {
   const x = pointer + SCALAR;
+  if (!v.modern) {
+    foundBehind(state, r, pointer, type, oneMore);
+    return;
+  }
   const max = unsigned(r[x + UMAX]!, r[x + UMAX + 1]!);
   if (max > 0xffff || r[x + SMIN + 1]! < 0) return;
   if (max === 0 && oneMore) return;
   const range = v.tables.guards.packetBytes(max, oneMore);
+  const id = r[pointer + ID]!;
+  state.each((words, at) => {
+    if (words[at] === type && words[at + ID] === id) words[at + AUX] = Math.max(words[at + AUX]!, range);
+  });
+}
+
+/** The same in Linux 6.12: what constants moved the pointer by is there, counted from where the rest of its offset ends. */
+function foundBehind(state: State<StoredState>, r: Int32Array, pointer: number, type: number, oneMore: boolean): void {
+  const fixed = r[pointer + FIXED]!;
+  const x = pointer + SCALAR;
+  const max = unsigned(r[x + UMAX]!, r[x + UMAX + 1]!);
+  if (fixed < 0 || (fixed === 0 && oneMore) || max > 0xffff || max + fixed > 0xffff) return;
+  const range = fixed + (oneMore ? 1 : 0);
   const id = r[pointer + ID]!;
   state.each((words, at) => {
     if (words[at] === type && words[at + ID] === id) words[at + AUX] = Math.max(words[at + AUX]!, range);

@@ -33,6 +33,7 @@ export function load(v: Verification, i: number, row: Row): void {
     value: SCRATCH2,
     reg: dst,
     aligned: row.kind === "loadAcquire",
+    signed: row.kind === "loadSx",
   });
   v.copy(at, SCRATCH2);
   if (r[at] !== Type.SCALAR) {
@@ -62,8 +63,9 @@ export function store(v: Verification, i: number, row: Row): void {
     value = v.read(reg);
   }
   const at = v.read(dst);
-  if (row.kind === "storeRelease") refuseAtomic(v, dst, r[at]!);
+  const type = r[at]!;
   accessMemory(v, dst, insns.off(i), row.bytes, { write: true, value, reg, aligned: row.kind === "storeRelease" });
+  if (row.kind === "storeRelease") refuseAtomic(v, dst, type);
 }
 
 /** Memory that atomics cannot change. */
@@ -90,8 +92,8 @@ export function atomic(v: Verification, i: number, row: Row): void {
   refuseAtomic(v, dst, r[at]!);
   const old = row.fetches ? v.write(isExchange ? 0 : src) : -1;
   accessMemory(v, dst, insns.off(i), row.bytes, { write: false, value: SCRATCH2, reg: -1, aligned: true });
-  if (isPointer(r[SCRATCH2]!)) setScalar(r, SCRATCH2);
-  unlink(r, SCRATCH2);
+  if (!isPointer(r[SCRATCH2]!)) unlink(r, SCRATCH2);
+  else if (row.bytes < 8) setScalar(r, SCRATCH2);
   setScalar(r, SCRATCH);
   accessMemory(v, dst, insns.off(i), row.bytes, { write: true, value: SCRATCH, reg: -1, aligned: true });
   if (old < 0) return;

@@ -2,13 +2,16 @@
 
 import { MAP_FLAGS, MAP_TYPES } from "../isa/maps.ts";
 import { contextAccess } from "../spec/kernel-profile.ts";
+import { mapStruct } from "../spec/map-structs.ts";
 import { mapType } from "../spec/map-types.ts";
 import { accessSocket } from "./objects.ts";
 import { Errno } from "./refusal.ts";
 import {
   AUX,
   baseOf,
+  FIXED,
   Flag,
+  fixedOf,
   ID,
   isPacket,
   SCALAR,
@@ -35,7 +38,12 @@ export interface Access {
   readonly reg: number;
   /** Natural alignment is asked for, whatever the memory. */
   readonly aligned?: boolean;
+  /** A load that extends the sign. */
+  readonly signed?: boolean;
 }
+
+/** Programs whose context is what the kernel has, so that its address may be moved by constants. */
+const AS_IT_IS: ReadonlySet<string> = new Set(["kprobe", "tracepoint", "raw_tracepoint", "raw_tracepoint_writable"]);
 
 /** An access of `size` bytes at register `reg` + `off`; a load fills `value` and does not extend it. */
 export function accessMemory(v: Verification, reg: number, off: number, size: number, access: Access): void {
@@ -46,9 +54,10 @@ export function accessMemory(v: Verification, reg: number, off: number, size: nu
   checkAlignment(v, at, off, size, access.aligned === true);
   recordType(v, type);
   if ((type & Flag.MAYBE_NULL) !== 0 || base === Type.SCALAR) v.deny(`R${reg} invalid mem access '${typeName(type)}'`);
+  const place = off + fixedOf(r, at);
   switch (base) {
     case Type.STACK: {
-      const range = stackRange(v, at, reg, off, size, access.write);
+      const range = stackRange(v, at, reg, place, size, access.write);
       if (access.write) storeToStack(v, range, size, access.value, access.reg);
       else if (access.value >= 0) loadFromStack(v, range, size, access.value);
       return;
@@ -57,24 +66,24 @@ export function accessMemory(v: Verification, reg: number, off: number, size: nu
       accessContext(v, at, reg, off, size, access);
       return;
     case Type.MAP_VALUE:
-      accessMapValue(v, at, reg, off, size, access);
+      accessMapValue(v, at, reg, place, size, access);
       return;
     case Type.MAP_KEY:
       if (access.write) v.deny(`write to change key R${reg} not allowed`);
-      checkRegion(v, at, reg, off, size, v.map(r[at + AUX]!).keySize, false);
+      checkRegion(v, at, reg, place, size, v.map(r[at + AUX]!).keySize, false);
       unknown(v, access);
       return;
     case Type.MEMORY:
     case Type.BUFFER:
       if (access.write && (type & Flag.READ_ONLY) !== 0) v.deny(`R${reg} cannot write into ${typeName(type)}`);
       // A load from an address that nobody vouches for gives 0 where it faults.
-      if ((type & Flag.UNTRUSTED) === 0) checkRegion(v, at, reg, off, size, r[at + AUX]!, false);
+      if ((type & Flag.UNTRUSTED) === 0) checkRegion(v, at, reg, place, size, r[at + AUX]!, false);
       unknown(v, access);
       return;
     case Type.PACKET:
     case Type.PACKET_META:
       if (access.write && v.type.packet !== "write") v.deny("cannot write into packet");
-      checkPacket(v, at, reg, off, size);
+      checkPacket(v, at, reg, place, size);
       unknown(v, access);
       return;
     case Type.SOCKET:
@@ -87,19 +96,28 @@ export function accessMemory(v: Verification, reg: number, off: number, size: nu
       accessStruct(v, at, reg, off, size, access);
       return;
     case Type.MAP:
-      if (access.write)
-        v.deny(
-          `only read from ${mapType(v.map(r[at + AUX]!).type)?.name.includes("hash") ? "bpf_htab" : "bpf_array"} is supported`,
-        );
+      if (access.write) v.deny(`only read from ${mapStruct(v.map(r[at + AUX]!).type)} is supported`);
+      readMap(v, at, reg, place, size);
       unknown(v, access);
       return;
     case Type.TP_BUFFER:
     case Type.FLOW_KEYS:
-      checkRegion(v, at, reg, off, size, base === Type.FLOW_KEYS ? 56 : 4096, false);
+      checkRegion(v, at, reg, place, size, base === Type.FLOW_KEYS ? 56 : 4096, false);
       unknown(v, access);
       return;
     default:
       v.deny(`R${reg} invalid mem access '${typeName(type)}'`);
+  }
+}
+
+/** A map as the structure that it is in the kernel: its pointers can only be read whole. */
+function readMap(v: Verification, at: number, reg: number, place: number, size: number): void {
+  const struct = mapStruct(v.map(v.frame.words[at + AUX]!).type);
+  if (place < 0) v.deny(`R${reg} is ${struct} invalid negative access: off=${place}`);
+  for (const [key, name] of Object.entries(v.profile.mapPointers)) {
+    const member = Number(key);
+    if (place >= member + 8 || place + size <= member || (place === member && size === 8)) continue;
+    v.deny(`cannot access ptr member ${name} with moff ${member} in struct bpf_map with off ${place} size ${size}`);
   }
 }
 
@@ -144,15 +162,16 @@ function recordType(v: Verification, type: number): void {
 export function checkAlignment(v: Verification, at: number, off: number, size: number, strict: boolean): void {
   const r = v.frame.words;
   const base = baseOf(r[at]!);
-  if (size === 1 || base === Type.SCALAR || !(base === Type.STACK || v.strictAlignment || strict)) return;
+  if (size === 1 || !(base === Type.STACK || v.strictAlignment || strict)) return;
   const x = at + SCALAR;
   // Packets begin two bytes behind an aligned address, so that the IP header is aligned.
   const shift = isPacket(base) ? 2 : 0;
-  const low = (r[x]! + off + shift) | r[x + MASK]!;
+  const fixed = fixedOf(r, at);
+  const low = (r[x]! + off + fixed + shift) | r[x + MASK]!;
   if ((low & (size - 1)) === 0) return;
   const bits = tnumText(r, x);
-  if (isPacket(base)) v.deny(`misaligned packet access off ${shift}+${bits}+${off} size ${size}`);
-  v.deny(`misaligned ${KIND_NAMES[base] ?? ""}access off ${bits}${v.modern ? "" : "+0"}+${off} size ${size}`);
+  const before = isPacket(base) ? `${shift}+${bits}` : bits;
+  v.deny(`misaligned ${KIND_NAMES[base] ?? ""}access off ${before}${v.modern ? "" : `+${fixed}`}+${off} size ${size}`);
 }
 
 function tnumText(r: Int32Array, x: number): string {
@@ -182,7 +201,7 @@ export function checkRegion(
       : base === Type.MAP_KEY
         ? `invalid access to map key, key_size=${limit} off=${offset} size=${size}`
         : isPacket(base)
-          ? `invalid access to packet, off=${offset} size=${size}, R${reg}(id=${r[at + ID]},off=${offset},r=${r[at + AUX]})`
+          ? `invalid access to packet, off=${offset} size=${size}, R${reg}(id=${r[at + ID]},off=${v.modern ? offset : r[at + FIXED]},r=${r[at + AUX]})`
           : `invalid access to memory, mem_size=${limit} off=${offset} size=${size}`;
   if (outside === "negative")
     v.deny(`R${reg} min value is negative, either use unsigned index or do a if (index >=0) check.`);
@@ -196,9 +215,18 @@ export function checkPacket(v: Verification, at: number, reg: number, off: numbe
   const r = v.frame.words;
   const x = at + SCALAR;
   const min = signed(r[x + SMIN]!, r[x + SMIN + 1]!);
-  if (min < 0 && !v.modern)
-    v.deny(`R${reg} min value is negative, either use unsigned index or do a if (index >=0) check.`);
-  checkRegion(v, at, reg, off, size, r[at + AUX]!, true);
+  if (v.modern) {
+    checkRegion(v, at, reg, off, size, r[at + AUX]!, true);
+    return;
+  }
+  // Only what constants moved it by is held against what is there: that counts from where the rest of the offset ends.
+  if (min < 0) v.deny(`R${reg} min value is negative, either use unsigned index or do a if (index >=0) check.`);
+  const range = r[at + AUX]!;
+  if (off < 0 || off + size > range)
+    v.deny(
+      `invalid access to packet, off=${off} size=${size}, R${reg}(id=${r[at + ID]},off=${r[at + FIXED]},r=${range})`,
+      `R${reg} offset is outside of the packet`,
+    );
 }
 
 function accessContext(v: Verification, at: number, reg: number, off: number, size: number, access: Access): void {
@@ -212,15 +240,17 @@ function accessContext(v: Verification, at: number, reg: number, off: number, si
   if (!isConstant(r, x)) {
     v.deny(`variable ctx access var_off=${bitsText(r, x)} disallowed`);
   }
-  const moved = signed(r[x]!, r[x + 1]!);
-  if (moved !== 0) v.deny(`dereference of modified ctx ptr R${reg} off=${moved} disallowed`);
+  const moved = signed(r[x]!, r[x + 1]!) + r[at + FIXED]!;
+  if (moved !== 0 && !(v.modern && AS_IT_IS.has(v.type.name)))
+    v.deny(`dereference of modified ctx ptr R${reg} off=${moved} disallowed`);
   const place = off + moved;
   if (v.type.context.typed) {
     accessTypedContext(v, place, size, access);
     return;
   }
   const field = contextAccess(v.profile, v.type, v.attachType, place, size, access.write);
-  if (field === undefined) v.deny(`invalid bpf_context access off=${place} size=${size}`);
+  if (field === undefined || (access.signed === true && field.as.startsWith("packet")))
+    v.deny(`invalid bpf_context access off=${place} size=${size}`);
   if (access.write || access.value < 0) return;
   const value = access.value;
   switch (field.as) {

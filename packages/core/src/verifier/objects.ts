@@ -7,6 +7,10 @@ import { SMIN } from "./scalar.ts";
 import type { Verification } from "./verification.ts";
 import { signed } from "./words.ts";
 
+/** Bytes of `struct bpf_tcp_sock`, and where its two numbers of 64 bits are. */
+const TCP_BYTES = 112;
+const COUNTERS: ReadonlySet<number> = new Set([80, 88]);
+
 export function accessSocket(
   v: Verification,
   at: number,
@@ -26,7 +30,7 @@ export function accessSocket(
   const common = baseOf(type) === Type.SOCK_COMMON && ((place >= 8 && place < 24) || place >= 76);
   const isTcp = baseOf(type) === Type.TCP_SOCK;
   const fits = isTcp
-    ? place >= 0 && place + size <= 96 && place % size === 0 && (size === 4 || size === 8)
+    ? place >= 0 && place + size <= TCP_BYTES && place % size === 0 && size === (COUNTERS.has(place) ? 8 : 4)
     : !common &&
       spec.fields.some((field) => contextFieldAt({ ...spec, fields: [open(field)] }, undefined, place, size, false));
   if (!fits) v.deny(`R${reg} invalid ${typeName(type)} access off=${place} size=${size}`);

@@ -2,7 +2,7 @@
 
 import { sync } from "./deduce.ts";
 import { Errno } from "./refusal.ts";
-import { AUX, baseOf, Flag, ID, isPacket, SCALAR, setScalar, Type, typeName } from "./register.ts";
+import { AUX, baseOf, FIXED, Flag, ID, isPacket, SCALAR, setScalar, Type, typeName } from "./register.ts";
 import { isConstant, SMIN } from "./scalar.ts";
 import { SCRATCH2 } from "./state.ts";
 import type { Verification } from "./verification.ts";
@@ -21,6 +21,18 @@ const MOVABLE: ReadonlySet<number> = new Set<number>([
   Type.MEMORY,
   Type.BUFFER,
   Type.FUNCTION,
+]);
+/** Pointers of which Linux 6.12 keeps what constants move them by apart from the rest of the offset. */
+const KEEPS_CONSTANTS: ReadonlySet<number> = new Set<number>([
+  Type.CONTEXT,
+  Type.MAP_VALUE,
+  Type.MAP_KEY,
+  Type.STACK,
+  Type.PACKET_META,
+  Type.PACKET,
+  Type.TP_BUFFER,
+  Type.MEMORY,
+  Type.BUFFER,
 ]);
 const SIGNS: Readonly<Record<string, string>> = {
   add: "+=", sub: "-=", mul: "*=", div: "/=", or: "|=", and: "&=", lsh: "<<=", rsh: ">>=", mod: "%=", xor: "^=", arsh: "s>>=",
@@ -64,6 +76,7 @@ export function movePointer(
     v.deny(`R${reg} pointer arithmetic on ${typeName(type)} prohibited`);
   checkNumber(v, number + SCALAR, type);
   checkOffset(v, pointer + SCALAR, type);
+  checkFixed(v, pointer, type);
   if (operation !== "add" && operation !== "sub") {
     const bitwise = operation === "and" || operation === "or" || operation === "xor";
     if (bitwise) v.deny(`R${reg} bitwise operator ${signOf(operation)} on pointer prohibited`);
@@ -72,6 +85,13 @@ export function movePointer(
   if (operation === "sub") {
     if (dst === number) v.deny(`R${reg} tried to subtract pointer from scalar`);
     if (base === Type.STACK) v.deny(`R${reg} subtraction from stack pointer prohibited`);
+  }
+  if (!v.modern && isFixed && KEEPS_CONSTANTS.has(base)) {
+    const by = signed(r[number + SCALAR]!, r[number + SCALAR + 1]!);
+    if (dst !== pointer) v.copy(dst, pointer);
+    r[dst + FIXED]! += operation === "sub" ? -by : by;
+    checkFixed(v, dst, type);
+    return;
   }
   const negative = r[number + SCALAR + SMIN + 1]! < 0;
   v.copy(SCRATCH2, number);
@@ -84,6 +104,13 @@ export function movePointer(
   }
   sync(r, dst + SCALAR);
   checkOffset(v, dst + SCALAR, type);
+}
+
+/** What constants have moved a pointer by, where that is kept apart. */
+function checkFixed(v: Verification, at: number, type: number): void {
+  const fixed = v.frame.words[at + FIXED]!;
+  if (!v.modern && (fixed >= MAX_OFFSET || fixed <= -MAX_OFFSET))
+    v.refuse(Errno.EINVAL, `${typeName(type)} pointer offset ${fixed} is not allowed`);
 }
 
 /** A number that is added to a pointer. */
@@ -99,7 +126,11 @@ function checkNumber(v: Verification, x: number, type: number): void {
   if (min <= -(2 ** 63))
     v.refuse(Errno.EINVAL, `math between ${name} pointer and register with unbounded min value is not allowed`);
   if (min >= MAX_OFFSET || min <= -MAX_OFFSET)
-    v.refuse(Errno.EINVAL, `value ${min} makes ${name} pointer be out of bounds`);
+    v.refuse(Errno.EINVAL, `value ${minText(r, x)} makes ${name} pointer be out of bounds`);
+}
+
+function minText(r: Int32Array, x: number): string {
+  return `${BigInt.asIntN(64, bigOf(r[x + SMIN]!, r[x + SMIN + 1]!))}`;
 }
 
 /** Where a pointer is, before or after it moved. */
@@ -118,7 +149,7 @@ function checkOffset(v: Verification, x: number, type: number): void {
     v.refuse(
       Errno.EINVAL,
       v.modern
-        ? `${name} pointer offset ${BigInt.asIntN(64, bigOf(r[x + SMIN]!, r[x + SMIN + 1]!))} is not allowed`
-        : `value ${min} makes ${name} pointer be out of bounds`,
+        ? `${name} pointer offset ${minText(r, x)} is not allowed`
+        : `value ${minText(r, x)} makes ${name} pointer be out of bounds`,
     );
 }

@@ -3,7 +3,7 @@
 //   word 0 TYPE    a value of `Type` with bits of `Flag`        4 FRAME    of a stack pointer: the frame it points into
 //        1 ID      shared by copies of one unknown value        5 DELTA    of a linked scalar: its distance from the others
 //        2 REF     the reference it holds, 0 for none           6 PRECISE  whether a decision depended on this very value
-//        3 AUX     map + 1, packet range, memory size, structure, …        7 LINK     1 where DELTA is defined; 2 where it is one of 32 bits
+//        3 AUX     map + 1, packet range, memory size, structure, …        7 LINK     1 where DELTA is defined; 2 where it is one of 32 bits; of a pointer: FIXED
 //        8..23     the scalar, or the offset from where the pointer came from
 import { setConstant, setUnknown } from "./scalar.ts";
 
@@ -15,6 +15,8 @@ export const FRAME: 4 = 4;
 export const DELTA: 5 = 5;
 export const PRECISE: 6 = 6;
 export const LINK: 7 = 7;
+/** Of a pointer, by the rules of Linux 6.12: what constants have moved it by; its scalar is the rest. 0 by the rules of later versions. */
+export const FIXED: 7 = 7;
 /** Where the scalar begins. */
 export const SCALAR: 8 = 8;
 /** Words of a register. */
@@ -112,6 +114,11 @@ export function isPointer(type: number): boolean {
 /** Types whose pointers point into the packet. */
 export function isPacket(type: number): boolean {
   return type === Type.PACKET || type === Type.PACKET_META;
+}
+
+/** What constants have moved a pointer by, beside its scalar. */
+export function fixedOf(r: Int32Array, x: number): number {
+  return isPointer(r[x]!) ? r[x + FIXED]! : 0;
 }
 
 export function copyRegister(to: Int32Array, at: number, from: Int32Array, x: number): void {

@@ -1,12 +1,24 @@
 // Loads and stores in the frames of a path: spilled registers, zeros, anything else.
 import { markPrecise } from "./precision.ts";
 import { Errno } from "./refusal.ts";
-import { baseOf, copyRegister, FRAME, ID, isPointer, SCALAR, setNumber, setScalar, Type, unlink } from "./register.ts";
+import {
+  baseOf,
+  copyRegister,
+  FIXED,
+  FRAME,
+  ID,
+  isPointer,
+  SCALAR,
+  setNumber,
+  setScalar,
+  Type,
+  unlink,
+} from "./register.ts";
 import { isConstant, SMAX, SMIN } from "./scalar.ts";
 import { Byte, eight, type Frame, isSpill, KINDS, kindAt, spillAt } from "./state.ts";
 import { bitsText } from "./text.ts";
 import type { Verification } from "./verification.ts";
-import { signed } from "./words.ts";
+import { signed, unsigned } from "./words.ts";
 
 const STACK_BYTES = 512;
 const MAX_OFFSET = 2 ** 29;
@@ -28,18 +40,21 @@ export function stackRange(
   off: number,
   size: number,
   write: boolean,
+  indirect: boolean = false,
 ): StackRange {
   const r = v.frame.words;
   const x = at + SCALAR;
-  const way = write ? "write to" : "read from";
+  const way = indirect && !v.modern ? "indirect access to" : write ? "write to" : "read from";
   const fixed = isConstant(r, x);
   const min = signed(r[x + SMIN]!, r[x + SMIN + 1]!);
   const max = signed(r[x + SMAX]!, r[x + SMAX + 1]!);
   if (!fixed && (max >= MAX_OFFSET || min <= -MAX_OFFSET))
     v.deny(`invalid unbounded variable-offset ${way} stack R${reg}`);
-  if (min + off < -STACK_BYTES || max + off + size > 0) {
-    if (fixed) v.deny(`invalid ${way} stack R${reg} off=${min + off} size=${size}`);
-    v.deny(`invalid variable-offset ${way} stack R${reg} var_off=${bitsText(r, x)} off=${off} size=${size}`);
+  const begins = min + off >= -STACK_BYTES && min + off < 0;
+  if (!begins || max + off + size > 0) {
+    const where = fixed ? `off=${min + off}` : `var_off=${bitsText(r, x)} off=${off}`;
+    const errno = begins ? Errno.EINVAL : Errno.EACCES;
+    v.refuse(errno, `invalid ${fixed ? "" : "variable-offset "}${way} stack R${reg} ${where} size=${size}`);
   }
   const index = r[at + FRAME]!;
   v.usesStack(v.state.frames[index]!.origin.subprog, -(min + off));
@@ -253,9 +268,9 @@ export function fillStack(v: Verification, range: StackRange, size: number): voi
 /** The same without a rejection. */
 function stackRangeWithin(v: Verification, at: number, size: number): StackRange | undefined {
   const r = v.frame.words;
-  const min = signed(r[at + SCALAR + SMIN]!, r[at + SCALAR + SMIN + 1]!);
+  const min = signed(r[at + SCALAR + SMIN]!, r[at + SCALAR + SMIN + 1]!) + r[at + FIXED]!;
   if (min < -STACK_BYTES || min + size > 0) return undefined;
-  return stackRange(v, at, 0, 0, size, false);
+  return stackRange(v, at, 0, r[at + FIXED]!, size, false);
 }
 
 /** `size` bytes (1, 2 or 4) at a stack pointer with a known place, as a number; undefined where they are not exactly known. */
@@ -273,4 +288,28 @@ export function constantBytes(v: Verification, at: number, size: number): number
   }
   for (let i = 0; i < size; i++) if (kindOf(frame, min + i) !== Byte.ZERO) return undefined;
   return 0;
+}
+
+/**
+ * A key of `size` bytes as lookups see it: known where its bytes are zeros, or the last ones that a spilled number takes of its slot. It is
+ * then the whole number that was spilled, which is the key itself or has it in its upper half: 0, where the number is that of an element.
+ */
+export function constantKey(v: Verification, at: number, size: number): number | undefined {
+  const range = stackRangeWithin(v, at, size);
+  if (range === undefined) return undefined;
+  const { frame, min } = range;
+  const slot = slotOf(min);
+  if (slot >= frame.depth) return undefined;
+  const kinds = frame.words[KINDS + slot]!;
+  const first = byteOf(min);
+  const run = (kind: number): number => {
+    let byte = first;
+    while (byte < 8 && kindAt(kinds, byte) === kind) byte++;
+    return byte - first;
+  };
+  if (run(Byte.ZERO) >= size) return 0;
+  const spill = spillAt(slot);
+  if (!isSpill(kinds) || run(Byte.SPILL) !== size) return undefined;
+  if (frame.words[spill] !== Type.SCALAR || !isConstant(frame.words, spill + SCALAR)) return undefined;
+  return unsigned(frame.words[spill + SCALAR]!, frame.words[spill + SCALAR + 1]!);
 }

@@ -1,7 +1,20 @@
 // The states in which instructions were reached, as plain objects.
 import type { Program } from "../program.ts";
 import { slotText } from "./log.ts";
-import { AUX, baseOf, FRAME, ID, isPacket, isPointer, PRECISE, REF, SCALAR, Type, typeName } from "./register.ts";
+import {
+  AUX,
+  baseOf,
+  FRAME,
+  fixedOf,
+  ID,
+  isPacket,
+  isPointer,
+  PRECISE,
+  REF,
+  SCALAR,
+  Type,
+  typeName,
+} from "./register.ts";
 import type { Replay } from "./replay.ts";
 import { isConstant, MASK, SMAX, SMAX32, SMIN, SMIN32, UMAX, UMAX32, UMIN, UMIN32 } from "./scalar.ts";
 import { type Frame, isSpill, KINDS, kindAt, regAt, type State, spillAt } from "./state.ts";
@@ -210,7 +223,7 @@ function valueAt(v: Verification, r: Int32Array, x: number, frame: number): Veri
     signed64: [signed(SMIN), signed(SMAX)],
     unsigned32: [unsigned32(UMIN32), unsigned32(UMAX32)],
     signed32: [BigInt(r[s + SMIN32]!), BigInt(r[s + SMAX32]!)],
-    ...(isPointer(type) && isConstant(r, s) ? { offset: signed(0) } : {}),
+    ...(isPointer(type) && isConstant(r, s) ? { offset: signed(0) + BigInt(fixedOf(r, x)) } : {}),
     ...(hasMap ? { map: v.map(r[x + AUX]!).name } : {}),
     ...(isPacket(base) ? { checked: r[x + AUX]! } : {}),
     ...(base === Type.MEMORY || base === Type.BUFFER ? { size: r[x + AUX]! } : {}),

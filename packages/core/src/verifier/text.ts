@@ -1,5 +1,20 @@
 // Numbers and registers as the kernel's log prints them.
-import { AUX, baseOf, DELTA, Flag, FRAME, ID, LINK, PRECISE, REF, SCALAR, Type, typeName } from "./register.ts";
+import {
+  AUX,
+  baseOf,
+  DELTA,
+  FIXED,
+  Flag,
+  FRAME,
+  fixedOf,
+  ID,
+  LINK,
+  PRECISE,
+  REF,
+  SCALAR,
+  Type,
+  typeName,
+} from "./register.ts";
 import { isConstant, MASK, SMAX, SMAX32, SMIN, SMIN32, UMAX, UMAX32, UMIN, UMIN32 } from "./scalar.ts";
 import { structName } from "./struct-names.ts";
 import type { Verification } from "./verification.ts";
@@ -93,19 +108,21 @@ export function registerText(
   const base = baseOf(type);
   if (base === Type.STACK && isConstant(r, s)) {
     const own = r[x + FRAME] === frame ? "fp" : `fp[${r[x + FRAME]}]`;
-    return `${own}${constantOf(r, s)}`;
+    return `${own}${constantOf(r, s) + BigInt(r[x + FIXED]!)}`;
   }
   const parts: string[] = [];
   if (r[x + ID] !== 0) {
-    const delta = r[x + LINK] !== 0 ? (r[x + DELTA]! < 0 ? `${r[x + DELTA]}` : `+${r[x + DELTA]}`) : "";
+    const delta =
+      type === Type.SCALAR && r[x + LINK] !== 0 ? (r[x + DELTA]! < 0 ? `${r[x + DELTA]}` : `+${r[x + DELTA]}`) : "";
     parts.push(`id=${r[x + ID]}${delta}`);
   }
   if (r[x + REF] !== 0) parts.push(`ref_obj_id=${r[x + REF]}`);
-  if (base === Type.PACKET || base === Type.PACKET_META) parts.push(`r=${r[x + AUX]}`);
   if (base === Type.MAP || base === Type.MAP_VALUE || base === Type.MAP_KEY) {
     const map = v.map(r[x + AUX]!);
     parts.push(`ks=${map.keySize}`, `vs=${map.valueSize}`);
   }
+  if (fixedOf(r, x) !== 0) parts.push(`off=${r[x + FIXED]}`);
+  if (base === Type.PACKET || base === Type.PACKET_META) parts.push(`r=${r[x + AUX]}`);
   if (base === Type.MEMORY) parts.push(`sz=${r[x + AUX]}`);
   if (type === Type.SCALAR || !isConstant(r, s)) parts.push(...rangesText(r, s));
   else if (constantOf(r, s) !== 0n) parts.push(`imm=${signedText(constantOf(r, s), 64)}`);

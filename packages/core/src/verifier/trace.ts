@@ -1,5 +1,5 @@
 // The tree of paths that a verification walks, step by step: which instruction came after which, and what each one changed.
-import { AUX, baseOf, FRAME, isPacket, REF, REG_WORDS, SCALAR, Type } from "./register.ts";
+import { AUX, baseOf, FRAME, fixedOf, isPacket, REF, REG_WORDS, SCALAR, Type } from "./register.ts";
 import type { Recorder } from "./replay.ts";
 import { ROWS } from "./rows.ts";
 import { SCALAR_WORDS, SMAX, SMIN } from "./scalar.ts";
@@ -215,7 +215,7 @@ function touchOf(v: Verification): number {
   const at = regAt(reg);
   if (words[at] !== Type.STACK) return 0;
   const s = at + SCALAR;
-  const off = v.insns.off(i);
+  const off = v.insns.off(i) + fixedOf(words, at);
   const min = Math.max(-512, signed(words[s + SMIN]!, words[s + SMIN + 1]!) + off);
   const max = Math.min(-1, signed(words[s + SMAX]!, words[s + SMAX + 1]!) + off + row.bytes - 1);
   if (min > -1 || max < -512 || max < min) return 0;
