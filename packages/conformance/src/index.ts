@@ -107,6 +107,7 @@ export {
 } from "./trampoline/backtrace.ts";
 export { backtracePage } from "./trampoline/backtrace-page.ts";
 export { FUNCTION_MODELS, LINK_KINDS, LINK_LISTS } from "./trampoline/cases.ts";
+export { checkCookies, type CookieReport } from "./trampoline/cookies.ts";
 export {
   checkTrampolines,
   formatTrampolineBreach,
@@ -140,6 +141,8 @@ export type {
 } from "./poke/machine-reader.ts";
 export { modelReader, modelTrace } from "./poke/model.ts";
 export { POKE_MUTANTS, POKE_RULES, type PokeMutant, type PokeRules } from "./poke/mutants.ts";
+export { checkManySites, type ManySitesReport } from "./poke/many.ts";
+export { manySitesMutantsOf } from "./poke/many-mutants.ts";
 export { checkPlans, type PlanFailure, type PlanReport } from "./poke/plans.ts";
 export {
   formatPlayed,

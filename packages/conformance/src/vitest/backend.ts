@@ -10,6 +10,7 @@ import { GROUPS } from "../group.ts";
 import { type ConformanceReport, formatFailure } from "../report.ts";
 import { describeCpu } from "./cpu.ts";
 import { booleans, flipped } from "./other-settings.ts";
+import { describePokes } from "./pokes.ts";
 import { describeTrampolines } from "./trampolines.ts";
 
 /** Milliseconds that a part of the corpus may take on a slow machine. */
@@ -17,7 +18,7 @@ const TIMEOUT = 120_000;
 
 /**
  * Declares the tests of a backend: golden listings (`golden/*.lst` beside the test file), the corpus group by group and with other
- * features and layouts, generated programs and call trees in lockstep with the interpreter, trampolines, and its CPU.
+ * features and layouts, generated programs and call trees in lockstep with the interpreter, trampolines, plans for patch sites, and its CPU.
  *
  * @example
  * ```ts
@@ -74,6 +75,7 @@ export function describeBackend(backend: Backend, options: ConformanceOptions = 
     });
 
     describeTrampolines(backend);
+    describePokes(backend);
     describeCpu(backend);
   });
 }

@@ -1,11 +1,14 @@
 // Backends that are wrong, as a vitest test: the corpus finds out each of them.
-import type { BackendParts, CodeBuffer } from "@bpfkit/core";
+import { type BackendParts, type CodeBuffer, defineBackend } from "@bpfkit/core";
 import { expect, test } from "vitest";
 import type { ConformanceCase } from "../case.ts";
 import { runConformance } from "../conformance.ts";
 import { corpus } from "../corpus.ts";
 import { mutantsOf } from "../mutants.ts";
+import { checkManySites } from "../poke/many.ts";
+import { manySitesMutantsOf } from "../poke/many-mutants.ts";
 import { passed } from "../report.ts";
+import { checkCookies } from "../trampoline/cookies.ts";
 import { checkTrampolines } from "../trampoline/law.ts";
 import { trampolineMutantsOf } from "../trampoline/mutants.ts";
 
@@ -15,7 +18,7 @@ const MUTANTS_TIMEOUT = 60_000;
 /** What mutants of trampolines are tried on: words in registers and on the stack, with small numbers among them. */
 const WIDE = "int (u64, u64, u64, u64, u64, u64, u64, u64, u8, s16, u32)";
 
-/** Declares tests that the corpus alone, and the law of trampolines alone, catch every mutant of a backend's parts; see {@link mutantsOf}. */
+/** Declares tests that the corpus alone, the law of trampolines alone and that of many sites catch every mutant of a backend's parts; see {@link mutantsOf}. */
 export function describeMutants<R extends string, A extends CodeBuffer>(parts: BackendParts<R, A>): void {
   test(`the corpus catches every broken ${parts.arch}`, { timeout: MUTANTS_TIMEOUT }, () => {
     const mutants = mutantsOf(parts);
@@ -32,6 +35,15 @@ export function describeMutants<R extends string, A extends CodeBuffer>(parts: B
     const survivors = mutants.filter(
       ({ backend }) => checkTrampolines(backend, { models: [WIDE] }).breach === undefined,
     );
+    expect(survivors.map(({ name }) => name)).toEqual([]);
+    const noCookies = mutants.find(({ name }) => name === "cookies are not looked up")!;
+    expect(checkCookies(noCookies.backend).breach).toContain("found 0");
+  });
+
+  test(`the law of many sites catches every broken ${parts.arch}`, { timeout: MUTANTS_TIMEOUT }, () => {
+    const mutants = manySitesMutantsOf(defineBackend(parts));
+    expect(mutants.length).toBeGreaterThanOrEqual(3);
+    const survivors = mutants.filter(({ backend }) => checkManySites(backend).breach === undefined);
     expect(survivors.map(({ name }) => name)).toEqual([]);
   });
 }

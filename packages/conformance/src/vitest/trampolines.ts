@@ -3,6 +3,7 @@ import type { Backend, CompileOptions } from "@bpfkit/core";
 import { describe, expect, test } from "vitest";
 import { checkBacktraces } from "../trampoline/backtrace.ts";
 import { FUNCTION_MODELS } from "../trampoline/cases.ts";
+import { checkCookies } from "../trampoline/cookies.ts";
 import {
   checkTrampolines,
   formatTrampolineBreach,
@@ -42,6 +43,12 @@ export function describeTrampolines(backend: Backend, { every = false }: { reado
 
     test("A-26 one image, entered by three functions, calls each with its own arguments and knows which it is", () => {
       expectNoBreach(sharedImageBreach(backend));
+    });
+
+    test("A-22 cookies permuted: each hit finds its own, and each doubling of the functions costs one load more", () => {
+      const { calls, breach } = checkCookies(backend);
+      expect(breach).toBeUndefined();
+      expect(calls).toBeGreaterThan(200);
     });
 
     test("can be followed by frame pointers, from every instruction", { timeout }, () => {
