@@ -14,8 +14,11 @@ export interface Recorder {
   readonly missed?: (v: Verification, stored: StoredState) => void;
   /** The current state is covered by a stored one. */
   readonly pruned?: (v: Verification, stored: StoredState) => void;
-  /** Values of a stored state count from now on: the marks that were added, as in `StoredState.precise`. */
-  readonly marked?: (v: Verification, stored: StoredState, added: Int32Array) => void;
+  /**
+   * Values of a stored state count from now on: the marks that were added, as in `StoredState.precise`. The current instruction decided by
+   * them; or the current path ends at the state `of`, which they count in.
+   */
+  readonly marked?: (v: Verification, stored: StoredState, added: Int32Array, of: StoredState | undefined) => void;
 }
 
 /**
@@ -27,6 +30,9 @@ export type Replay = (recorder: Recorder) => Verification | undefined;
 /** A log that nobody reads: it passes on what happens. */
 export class RecordingLog extends Log {
   readonly #recorder: Recorder;
+  /** The state that the next walk back is made for, and the one that this walk is made for. */
+  #next: StoredState | undefined;
+  #of: StoredState | undefined;
 
   constructor(recorder: Recorder) {
     super(0, 0);
@@ -35,6 +41,16 @@ export class RecordingLog extends Log {
 
   override forked(other: State<StoredState>): void {
     this.#recorder.forked?.(other);
+  }
+
+  override inherits(_v: Verification, stored: StoredState): void {
+    this.#next = stored;
+  }
+
+  override preciseStart(_v: Verification, _frame: number, _last: number, _first: number, later: number): void {
+    if (later >= 0) return;
+    this.#of = this.#next;
+    this.#next = undefined;
   }
 
   override missed(v: Verification, stored: StoredState): void {
@@ -46,6 +62,6 @@ export class RecordingLog extends Log {
   }
 
   override marked(v: Verification, stored: StoredState, added: Int32Array): void {
-    this.#recorder.marked?.(v, stored, added);
+    this.#recorder.marked?.(v, stored, added, this.#of);
   }
 }

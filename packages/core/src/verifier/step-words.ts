@@ -18,7 +18,7 @@ export interface Told {
 }
 
 /** A place as people call it: `R2`, `fp-8`, and `R2 of f` inside of a call. */
-export function placeName(place: number, frames: readonly VerifierFrame[]): string {
+export function placeName(place: number, frames: readonly Pick<VerifierFrame, "subprog">[]): string {
   if (place === HELD) return "references";
   const name = isSlot(place) ? `fp-${8 * (indexOf(place) + 1)}` : `R${indexOf(place)}`;
   const frame = frameOf(place);
