@@ -26,8 +26,8 @@ const MAX_STRUCT = 16;
 const SCALARS: ReadonlyMap<string, ArgModel> = new Map(
   (
     [
-      [1, false, "u8", "__u8", "uint8_t", "bool", "unsigned char"],
-      [1, true, "s8", "__s8", "int8_t", "char", "signed char"],
+      [1, false, "u8", "__u8", "uint8_t", "bool", "char", "unsigned char"],
+      [1, true, "s8", "__s8", "int8_t", "signed char"],
       [2, false, "u16", "__u16", "uint16_t", "unsigned short"],
       [2, true, "s16", "__s16", "int16_t", "short"],
       [4, false, "u32", "__u32", "uint32_t", "unsigned", "unsigned int"],
@@ -39,7 +39,8 @@ const SCALARS: ReadonlyMap<string, ArgModel> = new Map(
 );
 
 /**
- * Reads a model in C's words: `int (u64, struct{u64, u32}, char *)`. Members of a struct lie as C lays them out.
+ * Reads a model in C's words: `int (u64, struct{u64, u32}, char *)`. Members of a struct lie as C lays them out; a `char` has no sign, as kernels since 6.2 are
+ * compiled (`-funsigned-char`).
  *
  * @throws {BpfError} `syntax` names what is not understood
  * @example

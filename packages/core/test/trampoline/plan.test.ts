@@ -21,8 +21,9 @@ describe("function models", () => {
     ["void (void)", "void ()"],
     [
       "unsigned long (bool, char, unsigned short, struct { u8; u16; }, union{u64,u32})",
-      "u64 (u8, s8, u16, struct 4, struct 8)",
+      "u64 (u8, u8, u16, struct 4, struct 8)",
     ],
+    ["signed char (signed char, unsigned char)", "s8 (s8, u8)"],
     ["struct 16 *(struct 12)", "u64 (struct 12)"],
   ])("%s", (text, formatted) => {
     expect(formatFuncModel(parseFuncModel(text))).toBe(formatted);
