@@ -4,9 +4,6 @@ import type { ComparedChange, CompareReport } from "./multi-compare.ts";
 import { counted } from "./multi-plan.ts";
 import { type Style, table } from "./output.ts";
 
-/** Where a design is not built, so that there is nothing to measure. */
-const NONE = "-";
-
 /** The report for people. */
 export function compareText(report: CompareReport, style: Style): string {
   const { arch, kind, changes, standing, calls } = report;
@@ -16,37 +13,39 @@ export function compareText(report: CompareReport, style: Style): string {
     `\n${style.bold("with all programs attached")}\n`,
     table(
       ["design", "trampolines", "bytes"],
-      Object.entries(standing).map(([design, { images, bytes = NONE }]) => [design, images, bytes]),
+      Object.entries(standing).map(([design, { images, bytes }]) => [design, images, bytes]),
     ),
-    ...(calls.length === 0 ? [] : [`\n${style.bold("what a call costs more, with one program that does nothing")}\n`]),
     ...(calls.length === 0
       ? []
-      : [table(["function", "design", "instructions", "loads", "stores"], calls.map(callRow))]),
-    "\npokes are entries rewritten, rows are entries of a table by function, waits are grace periods\n",
-    "global: trampolines of this design are not built here, so they have no bytes and no calls\n",
+      : [
+          `\n${style.bold(`what a call costs more, with one program that does nothing on ${counted(calls[0]!.functions, "function")}`)}\n`,
+          table(["function", "design", "instructions", "loads", "stores"], calls.map(callRow)),
+        ]),
+    "\npokes are places of code rewritten, rows are lists of programs written for one function each, waits are grace periods;\n",
+    "bytes are those of trampolines and rows that there are then; times are of one attach or detach, while nobody calls\n",
   ].join("");
 }
 
-const HEAD = ["design", "made", "bytes", "given back", "pokes", "rows", "waits"];
+const HEAD = ["design", "made", "given back", "pokes", "rows", "waits", "bytes", "ms"];
 
-function headOf({ change, program, functions, milliseconds }: ComparedChange): string {
-  const on = `${change === "attach" ? "to" : "from"} ${counted(functions, "function")}`;
-  return `${change} program ${program} ${on}: planned in ${milliseconds.toFixed(1)} ms`;
+function headOf({ change, program, functions }: ComparedChange): string {
+  return `${change} program ${program} ${change === "attach" ? "to" : "from"} ${counted(functions, "function")}`;
 }
 
 function rowsOf({ designs }: ComparedChange): (string | number)[][] {
-  return Object.entries(designs).map(([design, { images, bytes = NONE, retired, pokes, rows, waits }]) => [
+  return Object.entries(designs).map(([design, { made, retired, pokes, rows, waits, bytes, milliseconds }]) => [
     design,
-    images,
-    bytes,
+    made,
     retired,
     pokes,
     rows,
     waits,
+    bytes,
+    milliseconds.toFixed(1),
   ]);
 }
 
-function callRow({ model, design, functions, instructions, loads, stores }: CallCost): (string | number)[] {
-  const name = design === "shared, cookies" ? `shared, cookies of ${counted(functions, "function")}` : design;
-  return [model, name, instructions, loads, stores];
+function callRow({ model, design, cookies, instructions, loads, stores }: CallCost): (string | number)[] {
+  const counts = [instructions, loads, stores].map((count) => Number(count.toFixed(1)));
+  return [model, cookies ? `${design}, a cookie each` : design, ...counts];
 }

@@ -2,39 +2,36 @@
 import {
   applyPlan,
   type Backend,
-  type ClassKey,
   type FuncModel,
   type FunctionFacts,
   type LinkKind,
   MULTI_STRATEGIES,
-  type MultiMove,
-  type MultiNeeds,
-  type MultiPlan,
   MultiState,
   type MultiStrategyName,
   planAttach,
   planDetach,
-  type TrampolineSpec,
 } from "@bpfkit/core";
 import type { FunctionModels } from "@bpfkit/object";
 import { factsOf, type Selection } from "./btf-functions.ts";
 import { type CallCost, callCosts } from "./call-cost.ts";
+import { type ChangeCost, DesignRun, type Standing } from "./design-run.ts";
 import { takeable } from "./multi-plan.ts";
 
-/** What a change costs a design. */
-export interface DesignNeeds extends MultiNeeds {
-  /** Of the trampolines that are generated; undefined where this design's are not built here. */
-  readonly bytes: number | undefined;
+/** What a change comes to in a design. */
+export interface DesignCost extends ChangeCost, Standing {
+  /** Grace periods until what is not needed any more is given back: one for all of it. */
+  readonly waits: number;
 }
+
+/** What is said of each design. */
+export type EachDesign<T> = Readonly<Record<MultiStrategyName, T>>;
 
 /** An attach or detach. */
 export interface ComparedChange {
   readonly change: "attach" | "detach";
   readonly program: number;
   readonly functions: number;
-  /** Milliseconds that making and applying the plan of shared trampolines took. */
-  readonly milliseconds: number;
-  readonly designs: Readonly<Record<MultiStrategyName, DesignNeeds>>;
+  readonly designs: EachDesign<DesignCost>;
 }
 
 /** All that is said of the designs. */
@@ -42,17 +39,23 @@ export interface CompareReport {
   readonly arch: string;
   readonly kind: LinkKind;
   readonly changes: readonly ComparedChange[];
-  /** When all programs are attached: trampolines and their bytes. */
-  readonly standing: Readonly<
-    Record<MultiStrategyName, { readonly images: number; readonly bytes: number | undefined }>
-  >;
+  /** When all programs are attached. */
+  readonly standing: EachDesign<Standing>;
   readonly calls: readonly CallCost[];
 }
 
 const DESIGNS: readonly MultiStrategyName[] = ["shared", "per-function", "global"];
 
+/** A program, and the functions that it goes to. */
+interface Attach {
+  readonly program: number;
+  readonly functions: readonly number[];
+  /** What each design waits for. */
+  readonly waits: EachDesign<number>;
+}
+
 /**
- * Attaches one program per selection, and detaches them in the same order.
+ * Attaches one program per selection, and detaches them in the same order, in a kernel for each design.
  *
  * @param now - milliseconds from some point in time
  * @throws {BpfError} `limit` for trampolines of more than a page
@@ -65,44 +68,69 @@ export function compareReport(
   now: () => number,
 ): CompareReport {
   const facts = factsOf(functions, backend);
+  const { attaches, detachWaits, examples } = planned(functions, facts, selections, kind);
+  const { models, modelOf } = functions;
+  const ids = new Set(attaches.flatMap((one) => [...one.functions]));
+  const asked = { ids, modelOf: (id: number) => models[modelOf[id]!]! };
+  const runs = eachDesign((design) => runAll(new DesignRun(backend, design, kind, asked, now), attaches));
+  const changes = (["attach", "detach"] as const).flatMap((change) =>
+    attaches.map(({ program, functions: changed, waits }, i): ComparedChange => {
+      const waited = change === "attach" ? waits : detachWaits[i]!;
+      const designs = eachDesign((design) => ({ ...runs[design][change][i]!, waits: waited[design] }));
+      return { change, program, functions: changed.length, designs };
+    }),
+  );
+  const standing = eachDesign((design) => runs[design].standing);
+  const most = Math.max(0, ...attaches.map((one) => one.functions.length));
+  return { arch: backend.arch, kind, changes, standing, calls: callCosts(backend, kind, examples, most) };
+}
+
+/** What each program goes to, what plans say, and models to call when all are attached. */
+function planned(
+  functions: FunctionModels,
+  facts: FunctionFacts,
+  selections: readonly Selection[],
+  kind: LinkKind,
+): {
+  readonly attaches: readonly Attach[];
+  readonly detachWaits: readonly EachDesign<number>[];
+  readonly examples: FuncModel[];
+} {
   const state = new MultiState(facts);
-  const models = modelsOf(functions, facts, selections);
-  const sizes = new TrampolineSizes(backend, kind, models);
-  const change = (plan: MultiPlan, program: number, started: number): ComparedChange => {
-    const planned = now() - started;
-    const designs = eachDesign((design) => ({
-      ...MULTI_STRATEGIES[design].needs(state, plan),
-      bytes: sizes.of(design, plan.moves),
-    }));
-    const applied = now();
+  const apply = (plan: ReturnType<typeof planAttach>): EachDesign<number> => {
+    const waits = eachDesign((design) => MULTI_STRATEGIES[design].needs(state, plan).waits);
     applyPlan(state, plan);
-    const { change: what, functions: changed } = plan;
-    return { change: what, program, functions: changed.length, milliseconds: planned + now() - applied, designs };
+    return waits;
   };
-  const links: { readonly program: number; readonly link: number }[] = [];
-  const attaches = selections.flatMap(({ functions: selected }, program) => {
+  const links: number[] = [];
+  const attaches = selections.flatMap(({ functions: selected }, program): Attach[] => {
     const taken = takeable(state, { kind, program, functions: selected }, new Map());
     if (taken.length === 0) return [];
-    const started = now();
     const plan = planAttach(state, { kind, program, functions: taken });
-    links.push({ program, link: plan.link.id });
-    return [change(plan, program, started)];
+    links.push(plan.link.id);
+    return [{ program, functions: Array.from(taken), waits: apply(plan) }];
   });
-  const standing = eachDesign((design) => ({
-    images: MULTI_STRATEGIES[design].images(state),
-    bytes: sizes.standing(design, state),
-  }));
-  const calls = callCosts(
-    backend,
-    kind,
-    examplesOf(models, state),
-    Math.max(0, ...attaches.map((one) => one.functions)),
-  );
-  const detaches = links.map(({ program, link }) => {
-    const started = now();
-    return change(planDetach(state, link), program, started);
+  const examples = examplesOf(modelsOf(functions, facts, selections), state);
+  return { attaches, detachWaits: links.map((link) => apply(planDetach(state, link))), examples };
+}
+
+/** Functions to attach to and detach from at first. */
+const WARM_UP = 2000;
+
+/** All changes in one design. */
+function runAll(
+  run: DesignRun,
+  attaches: readonly Attach[],
+): Record<"attach" | "detach", (ChangeCost & Standing)[]> & { readonly standing: Standing } {
+  // Before times are taken the engine has seen the code.
+  for (const { functions } of attaches.slice(0, 1)) run.detach(run.attach(functions.slice(0, WARM_UP)).link);
+  const attached = attaches.map(({ functions }) => {
+    const { link, cost } = run.attach(functions);
+    return { link, cost: { ...cost, ...run.standing } };
   });
-  return { arch: backend.arch, kind, changes: [...attaches, ...detaches], standing, calls };
+  const { standing } = run;
+  const detach = attached.map(({ link }) => ({ ...run.detach(link), ...run.standing }));
+  return { attach: attached.map(({ cost }) => cost), detach, standing };
 }
 
 function eachDesign<T>(of: (design: MultiStrategyName) => T): Record<MultiStrategyName, T> {
@@ -127,52 +155,4 @@ function examplesOf(models: readonly FuncModel[], state: MultiState): FuncModel[
     attached.toSorted((a, b) => of(b) - of(a) || a - b).slice(0, 1);
   const keys = new Set([...most((key) => state.attachedOf(key)), ...most(wordsOf)]);
   return Array.from(keys, (key) => models[key]!);
-}
-
-/** Bytes of trampolines: of one program's links each, so that a model and their number decide. */
-class TrampolineSizes {
-  readonly #backend: Backend;
-  readonly #kind: LinkKind;
-  readonly #models: readonly FuncModel[];
-  readonly #known = new Map<string, number>();
-
-  constructor(backend: Backend, kind: LinkKind, models: readonly FuncModel[]) {
-    this.#backend = backend;
-    this.#kind = kind;
-    this.#models = models;
-  }
-
-  /** Of all that a design generates for some moves. */
-  of(design: MultiStrategyName, moves: readonly MultiMove[]): number | undefined {
-    if (design === "global") return undefined;
-    let bytes = 0;
-    for (const { kind, after, start, end } of moves) {
-      if (after === undefined) continue;
-      if (design === "per-function") bytes += (end - start) * this.#size(after, "known");
-      else if (kind !== "merged") bytes += this.#size(after, "from-stack");
-    }
-    return bytes;
-  }
-
-  /** Of all that there are in a state. */
-  standing(design: MultiStrategyName, state: MultiState): number | undefined {
-    if (design === "global") return undefined;
-    let bytes = 0;
-    for (const id of state.classIds()) {
-      const key = state.class(id);
-      bytes += design === "shared" ? this.#size(key, "from-stack") : key.size * this.#size(key, "known");
-    }
-    return bytes;
-  }
-
-  #size({ model, links }: ClassKey, original: TrampolineSpec["original"]): number {
-    const key = `${model} ${links.length} ${original}`;
-    let size = this.#known.get(key);
-    if (size === undefined) {
-      const spec = { model: this.#models[model]!, links: Array.from(links, () => ({ kind: this.#kind })), original };
-      size = this.#backend.emitTrampoline(spec).code.length;
-      this.#known.set(key, size);
-    }
-    return size;
-  }
 }

@@ -173,46 +173,49 @@ describe("compare", () => {
     expect(out).toMatchInlineSnapshot(`
       "fexit programs on x86-64
 
-      attach program 0 to 12 functions: planned in 0.0 ms
-        design        made  bytes  given back  pokes  rows  waits
-        shared           6  1,291           0     12     0      0
-        per-function    12  2,271           0     12     0      0
-        global           6  -               0     12    12      0
+      attach program 0 to 12 functions
+        design        made  given back  pokes  rows  waits  bytes  ms
+        shared           6           0     12     0      0  1,291  0.0
+        per-function    12           0     12     0      0  2,271  0.0
+        global           6           0     12    12      0  4,070  0.0
 
-      attach program 1 to 6 functions: planned in 0.0 ms
-        design        made  bytes  given back  pokes  rows  waits
-        shared           4  956             1      6     0      1
-        per-function     6  1,400           6      6     0      1
-        global           0  -               0      0     6      1
+      attach program 1 to 6 functions
+        design        made  given back  pokes  rows  waits  bytes  ms
+        shared           4           1      6     0      1  2,095  0.0
+        per-function     6           6      6     0      1  2,685  0.0
+        global           0           0      0     6      1  4,630  0.0
 
-      detach program 0 from 12 functions: planned in 0.0 ms
-        design        made  bytes  given back  pokes  rows  waits
-        shared           4  680             9     12     0      1
-        per-function     6  986            12     12     0      1
-        global           0  -               2      6    12      1
+      detach program 0 from 12 functions
+        design        made  given back  pokes  rows  waits  bytes  ms
+        shared           4           9     21     0      1    680  0.0
+        per-function     6          12     24     0      1    986  0.0
+        global           0           2      6     6      1  2,828  0.0
 
-      detach program 1 from 6 functions: planned in 0.0 ms
-        design        made  bytes  given back  pokes  rows  waits
-        shared           0  0               4      6     0      1
-        per-function     0  0               6      6     0      1
-        global           0  -               4      6     6      1
+      detach program 1 from 6 functions
+        design        made  given back  pokes  rows  waits  bytes  ms
+        shared           0           4     10     0      1      0  0.0
+        per-function     0           6     12     0      1      0  0.0
+        global           0           4      6     0      1      0  0.0
 
       with all programs attached
         design        trampolines  bytes
         shared                  9  2,095
         per-function           12  2,685
-        global                  6  -
+        global                  6  4,630
 
-      what a call costs more, with one program that does nothing
-        function                                                          design                           instructions  loads  stores
-        void (u64, u64, u32)                                              per-function                               46      9      15
-        void (u64, u64, u32)                                              shared                                     48     10      16
-        void (u64, u64, u32)                                              shared, cookies of 12 functions           113     20      18
-        void (u64, u64, u32, u32, u32, u32, u32, s32, u64, s32, u8, u32)  per-function                               86     24      40
-        void (u64, u64, u32, u32, u32, u32, u32, s32, u64, s32, u8, u32)  shared                                     88     25      41
+      what a call costs more, with one program that does nothing on 12 functions
+        function                                                          design                 instructions  loads  stores
+        void (u64, u64, u32)                                              per-function                     46      9      15
+        void (u64, u64, u32)                                              shared                           48     10      16
+        void (u64, u64, u32)                                              shared, a cookie each           117     20      18
+        void (u64, u64, u32)                                              global, a cookie each           112     32      23
+        void (u64, u64, u32, u32, u32, u32, u32, s32, u64, s32, u8, u32)  per-function                     86     24      40
+        void (u64, u64, u32, u32, u32, u32, u32, s32, u64, s32, u8, u32)  shared                           88     25      41
+        void (u64, u64, u32, u32, u32, u32, u32, s32, u64, s32, u8, u32)  shared, a cookie each           157     35      43
+        void (u64, u64, u32, u32, u32, u32, u32, s32, u64, s32, u8, u32)  global, a cookie each           152     47      48
 
-      pokes are entries rewritten, rows are entries of a table by function, waits are grace periods
-      global: trampolines of this design are not built here, so they have no bytes and no calls
+      pokes are places of code rewritten, rows are lists of programs written for one function each, waits are grace periods;
+      bytes are those of trampolines and rows that there are then; times are of one attach or detach, while nobody calls
       "
     `);
   });
@@ -220,10 +223,19 @@ describe("compare", () => {
   interface Compared {
     readonly changes: readonly {
       readonly change: string;
-      readonly designs: Readonly<Record<string, { images: number; retired: number; bytes?: number; pokes: number }>>;
+      readonly functions: number;
+      readonly designs: Readonly<
+        Record<string, { made: number; retired: number; images: number; bytes: number; pokes: number; rows: number }>
+      >;
     }[];
-    readonly standing: Readonly<Record<string, { images: number; bytes?: number }>>;
-    readonly calls: readonly { design: string; functions: number; instructions: number; loads: number }[];
+    readonly standing: Readonly<Record<string, { images: number; bytes: number }>>;
+    readonly calls: readonly {
+      design: string;
+      cookies: boolean;
+      functions: number;
+      instructions: number;
+      loads: number;
+    }[];
   }
 
   test.each(["x86-64", "arm64", "riscv64"])("%s: what each design makes is there until it is given back", (arch) => {
@@ -233,27 +245,37 @@ describe("compare", () => {
       ...Array(3).fill("detach"),
     ]);
     for (const [design, { images }] of Object.entries(report.standing)) {
-      const made = report.changes.map(({ designs }) => designs[design]!.images - designs[design]!.retired);
-      expect(
-        made.reduce((sum, count) => sum + count, 0),
-        design,
-      ).toBe(0);
-      expect(
-        made.slice(0, 3).reduce((sum, count) => sum + count, 0),
-        design,
-      ).toBe(images);
+      const of = report.changes.map(({ designs }) => designs[design]!);
+      let there = 0;
+      for (const one of of) {
+        there += one.made - one.retired;
+        expect([one.images, one.bytes > 0], design).toEqual([there, there > 0]);
+      }
+      expect([there, of[2]!.images], design).toEqual([0, images]);
+    }
+    for (const { change, functions, designs } of report.changes) {
+      const rows = Object.values(designs).map((one) => one.rows);
+      expect(rows).toEqual([0, 0, change === "attach" ? functions : expect.any(Number)]);
     }
     const { shared, "per-function": own, global } = report.standing;
     expect(own!.images).toBe(130); // all functions that have a program
     expect(global!.images).toBeLessThan(shared!.images);
     expect(shared!.images).toBeLessThan(own!.images);
-    expect(shared!.bytes).toBeLessThan(own!.bytes!);
-    const [one, many, searched] = report.calls;
-    expect([one, many, searched].map((call) => call!.design)).toEqual(["per-function", "shared", "shared, cookies"]);
+    expect(shared!.bytes).toBeLessThan(own!.bytes);
+    const [one, many, searched, found] = report.calls;
+    expect(report.calls.slice(0, 4).map(({ design, cookies }) => [design, cookies])).toEqual([
+      ["per-function", false],
+      ["shared", false],
+      ["shared", true],
+      ["global", true],
+    ]);
     expect(many!.instructions).toBeGreaterThanOrEqual(one!.instructions);
     // one comparison for each halving of 103 functions, and the last
     expect(searched!.functions).toBe(103);
     expect(searched!.loads).toBeGreaterThanOrEqual(many!.loads + Math.ceil(Math.log2(103)) + 1);
+    // a row costs more than to know it all, and less than to halve a table
+    expect(found!.instructions).toBeGreaterThan(many!.instructions);
+    expect(found!.instructions).toBeLessThan(searched!.instructions);
   });
 
   test("functions that are refused are left out, and programs without any", () => {

@@ -1,5 +1,5 @@
 // Trampolines with their programs in the code: for one function, or for all functions of a class.
-import { BpfError, type ClassKey, NO_CLASS, type TrampolineSpec } from "@bpfkit/core";
+import { BpfError, type ClassKey, type Image, NO_CLASS, type TrampolinePlan, type TrampolineSpec } from "@bpfkit/core";
 import type { Operation } from "../operation.ts";
 import { asksForIp } from "../tracing/func-ip.ts";
 import { type ImageLink, TrampolineImage } from "../tracing/image.ts";
@@ -15,9 +15,20 @@ export interface ImageOrder {
   readonly functions: Int32Array;
 }
 
+/** Code that can be placed for several functions. */
+interface Emitted {
+  readonly spec: TrampolineSpec;
+  /** Of the model and the links. */
+  readonly key: string;
+  readonly code: Image;
+  readonly plan: TrampolinePlan;
+}
+
 /** Makes images. */
 export class ImageMaker {
   readonly #site: DesignSite;
+  /** What was emitted last, for the next function of the same class. */
+  #last: Emitted | undefined;
 
   constructor(site: DesignSite) {
     this.#site = site;
@@ -31,6 +42,8 @@ export class ImageMaker {
     } catch (error) {
       for (const image of made.values()) image.discard();
       throw error;
+    } finally {
+      this.#last = undefined;
     }
     return made;
   }
@@ -56,7 +69,7 @@ export class ImageMaker {
   }
 
   #make({ key, functions: { length } }: ImageOrder, original: "known" | "from-stack"): TrampolineImage {
-    const { text, images, functions, ledger } = this.#site;
+    const { images, functions, ledger } = this.#site;
     const { single, model, links: ids } = key;
     const target = single === NO_CLASS ? undefined : functions.target(single);
     const links = Array.from(ids, (id) => imageLink(this.#site.links.get(id)!, single));
@@ -69,10 +82,28 @@ export class ImageMaker {
       funcIp: links.some(({ program }) => asksForIp(program.verified)),
     };
     const around = target ?? { name: `${length} functions`, address: undefined, original: undefined };
-    const image = new TrampolineImage(images, around, text.emitTrampoline(spec), text.planTrampoline(spec), links);
+    const { code, plan } = this.#emit(spec, `${model} ${ids.join()}`);
+    const image = new TrampolineImage(images, around, code, plan, links);
     ledger.trampolines++;
     return image;
   }
+
+  #emit(spec: TrampolineSpec, key: string): Emitted {
+    const last = this.#last;
+    if (last?.key === key && sameCode(last.spec, spec)) return last;
+    const { text } = this.#site;
+    this.#last = { spec, key, code: text.emitTrampoline(spec), plan: text.planTrampoline(spec) };
+    return this.#last;
+  }
+}
+
+/** Whether two specs of one model and the same links come to the same code. */
+function sameCode(one: TrampolineSpec, other: TrampolineSpec): boolean {
+  const isSame = one.links.every(({ cookie, findsCookie }, i) => {
+    const link = other.links[i]!;
+    return cookie === link.cookie && findsCookie === link.findsCookie;
+  });
+  return isSame && one.original === other.original;
 }
 
 /** The error for an entry that another user does not share. */
