@@ -172,6 +172,8 @@ export function stateCovers(v: Verification, stored: StoredState, state: State<S
     const frame = state.frames[f]!;
     if (reader.callSite !== frame.origin.callSite || reader.subprog !== frame.origin.subprog)
       return differAt(Differing.CALLS);
+    // Where a callback had been entered more often, fewer calls of it were left to walk through.
+    if (reader.callbackDepth > frame.callbackDepth) return differAt(Differing.CALLS);
     if (
       (reader.callSite >= 0 || frame.callbackDepth !== 0) &&
       reader.callbackDepth !== frame.callbackDepth &&
