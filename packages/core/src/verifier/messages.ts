@@ -3,6 +3,7 @@ import { CALLS } from "./messages/calls.ts";
 import { CONTEXT } from "./messages/context.ts";
 import type { MessageKind } from "./messages/kind.ts";
 import { MEMORY } from "./messages/memory.ts";
+import { OBJECTS } from "./messages/objects.ts";
 import { PATHS } from "./messages/paths.ts";
 import { POINTERS } from "./messages/pointers.ts";
 import { REFERENCES } from "./messages/references.ts";
@@ -19,6 +20,7 @@ export const MESSAGE_KINDS: readonly MessageKind[] = [
   ...CONTEXT,
   ...POINTERS,
   ...CALLS,
+  ...OBJECTS,
   ...REFERENCES,
   ...PATHS,
 ];

@@ -21,7 +21,8 @@ export const CALLS: readonly MessageKind[] = [
     id: "gpl-only",
     class: "call",
     title: "Only programs under a GPL compatible licence can call the function",
-    pattern: /^cannot call (GPL-restricted function|kernel function) from non-GPL compatible program$/,
+    pattern:
+      /^(cannot call (GPL-restricted function|kernel function)|Cannot access kernel 'struct \w+') from non-GPL compatible program$/,
     suggestion: 'Declare a compatible licence in the section "license", or do without the function.',
   },
   {
@@ -35,7 +36,8 @@ export const CALLS: readonly MessageKind[] = [
     id: "argument-type",
     class: "call",
     title: "An argument has another type than the function wants",
-    pattern: /^R\d+ type=\w+(?<!_or_null) expected=.+$/,
+    pattern:
+      /^(R\d+ type=\w+(?<!_or_null) expected=.+|R\d+ is not a scalar|invalid map_ptr to access map->(key|value))$/,
     suggestion:
       "Pass what the function wants in that register: compare its signature with the registers before the call.",
   },
@@ -51,7 +53,7 @@ export const CALLS: readonly MessageKind[] = [
     id: "constant-argument",
     class: "call",
     title: "An argument has to be a constant",
-    pattern: /^R\d+ is not a known constant'$/,
+    pattern: /^(R\d+ is not a known constant'|R\d+ must be a known constant)$/,
     suggestion: "Pass a constant; where several sizes are needed, branch and call with a constant in each branch.",
   },
   {
@@ -75,7 +77,7 @@ export const CALLS: readonly MessageKind[] = [
     class: "call",
     title: "A helper that may sleep is called where nothing may sleep",
     pattern:
-      /^(sleepable helper \w+#\d+ in (non-sleepable prog|rcu_read_lock region|non-preemptible region)|helper call might sleep in a non-sleepable prog)$/,
+      /^(sleepable helper \w+#\d+ in (non-sleepable prog|rcu_read_lock region|non-preemptible region)|helper call might sleep in a non-sleepable prog|program must be sleepable to call sleepable kfunc \w+|kernel func \w+ is sleepable within (rcu_read_lock|non-preemptible) region)$/,
     suggestion: "Call it in a sleepable program and outside of sections, or use the helper that does not sleep.",
   },
   {
@@ -126,7 +128,8 @@ export const CALLS: readonly MessageKind[] = [
     id: "map-helper",
     class: "map",
     title: "The helper does not work on this type of map",
-    pattern: /^cannot pass map_type \d+ into func \w+#\d+$/,
+    pattern:
+      /^(cannot pass map_type \d+ into func \w+#\d+|callback function not allowed for map|invalid arg_type for sockmap\/sockhash)$/,
     suggestion: "Use the helper that the type of map has, or a map of another type.",
   },
   {
@@ -171,7 +174,7 @@ export const CALLS: readonly MessageKind[] = [
     class: "map",
     title: "The map itself is accessed, and not a value of it",
     pattern:
-      /^(only read from bpf_\w+ is supported|cannot access ptr member \w+ with moff \d+ in struct \w+ with off -?\d+ size \d+)$/,
+      /^(only read from \w+ is supported|cannot access ptr member \w+ with moff \d+ in struct \w+ with off -?\d+ size \d+)$/,
     suggestion: "Look an element up and use the pointer that the helper returns.",
   },
   {
@@ -186,7 +189,7 @@ export const CALLS: readonly MessageKind[] = [
     id: "managed-field-missing",
     class: "map",
     title: "The map's types show no such field",
-    pattern: /^map '.*' (has to have BTF in order to use|has no valid) bpf_\w+$/,
+    pattern: /^map '.*' (has to have BTF in order to use|has no valid) \w+$/,
     suggestion:
       'Declare the value as a structure with that field in a map with types (SEC(".maps")), and compile with -g.',
   },

@@ -44,7 +44,7 @@ export const MEMORY: readonly MessageKind[] = [
     id: "outside-memory",
     class: "memory",
     title: "An access lies outside of the memory that the pointer leads to",
-    pattern: /^R\d+ m(in|ax) value is outside of the allowed memory range$/,
+    pattern: /^R\d+ (m(in|ax) value is outside of the allowed memory range|invalid .+ buffer (access|offset): off=.+)$/,
     suggestion: "Bound what is added to the pointer, so that the whole access lies inside of the memory.",
   },
   {
@@ -65,7 +65,8 @@ export const MEMORY: readonly MessageKind[] = [
     id: "not-memory",
     class: "memory",
     title: "A pointer is followed that does not lead to memory",
-    pattern: /^R\d+ invalid mem access '(?!scalar')\w+(?<!_or_null)'$/,
+    pattern:
+      /^R\d+ invalid mem access '(?!scalar')\w+(?<!_or_null)'$|^R\d+ is ptr_\w* access (user|percpu) memory: off=-?\d+$/,
     suggestion:
       "Read and write through the pointer that the memory has; the end of a packet, a map and a function are no memory.",
   },
@@ -101,7 +102,8 @@ export const MEMORY: readonly MessageKind[] = [
     id: "read-only-memory",
     class: "memory",
     title: "A write to memory that can only be read",
-    pattern: /^(R\d+ cannot write into \w+|only read is supported)$/,
+    pattern:
+      /^(R\d+ cannot write into \w+( at off=-?\d+ size=\d+)?|only read is supported|no write support to \w+ at off -?\d+|\w+\(\) may write into memory pointed by R\d+ type=\w+)$/,
     suggestion:
       "Copy what is there to the stack or to a map, and change the copy; fields of the kernel change through helpers.",
   },
@@ -109,7 +111,7 @@ export const MEMORY: readonly MessageKind[] = [
     id: "socket-field",
     class: "memory",
     title: "A socket has no such field, or not of this size",
-    pattern: /^R\d+ invalid (sock|sock_common|tcp_sock|xdp_sock) access off=-?\d+ size=\d+$/,
+    pattern: /^R\d+ invalid \w+ access off=-?\d+ size=\d+$/,
     suggestion:
       "Read fields of struct bpf_sock or bpf_tcp_sock in their own size; get the full socket first where only the common part is known.",
   },
@@ -117,7 +119,8 @@ export const MEMORY: readonly MessageKind[] = [
     id: "object-bounds",
     class: "memory",
     title: "An access lies outside of a structure of the kernel",
-    pattern: /^(access beyond struct \w+ at off -?\d+ size \d+|R\d+ is ptr_\w* invalid negative access: off=-?\d+)$/,
+    pattern:
+      /^(access beyond struct \w+ at off -?\d+ size \d+|R\d+ is \w+ invalid negative access: off=-?\d+|access beyond the end of member .+ \(mend:\d+\) in struct \w+ with off -?\d+ size \d+|struct \w+ doesn't have field at offset -?\d+)$/,
     suggestion:
       "Read members by their names through the type of the structure, and let relocations find their offsets.",
   },

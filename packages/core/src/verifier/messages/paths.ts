@@ -26,7 +26,7 @@ export const PATHS: readonly MessageKind[] = [
   {
     id: "call-depth",
     class: "limit",
-    title: "More than 8 functions are inside of each other",
+    title: "Too many functions are inside of each other",
     pattern: /^the call stack of \d+ frames is too deep( !)?$/,
     suggestion: "Inline some of the functions, or continue in another program by a tail call.",
   },
@@ -55,8 +55,16 @@ export const PATHS: readonly MessageKind[] = [
     id: "not-verified-here",
     class: "limit",
     title: "This verifier does not know the feature yet",
-    pattern: /^.+ (is|are) not verified here yet$/,
+    pattern: /^(.+ (is|are) not (verified here yet|known here)|the map inside of the map is not known)$/,
     suggestion: "Ask a kernel: this says nothing about its verdict.",
+  },
+  {
+    id: "verifier-bug",
+    class: "limit",
+    title: "The kernel trips over itself",
+    pattern: /^(verifier bug: .+|bpf verifier is misconfigured)$/,
+    suggestion:
+      "Write the access or the call in another way, and look for a fix of the kernel: the program is not what is wrong.",
   },
   {
     id: "sleepable-type",
@@ -86,6 +94,15 @@ export const PATHS: readonly MessageKind[] = [
     title: "The target of a sleepable program must not sleep",
     pattern: /^\w+ is not sleepable$/,
     suggestion: "Attach to a function that may sleep, or leave out the flag.",
+  },
+  {
+    id: "target-unsuitable",
+    class: "program",
+    title: "The target is nothing that this kind of program attaches to",
+    pattern:
+      /^(attach_btf_id \d+ points to (wrong type name|disabled hook) \w+|Note, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!)$/,
+    suggestion:
+      "Name a target of the right sort: a hook for lsm, a raw tracepoint for tp_btf, a function for fentry and fexit.",
   },
   {
     id: "target-not-modifiable",

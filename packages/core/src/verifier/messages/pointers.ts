@@ -41,7 +41,7 @@ export const POINTERS: readonly MessageKind[] = [
     id: "null-arithmetic",
     class: "null",
     title: "A pointer that may be null is moved",
-    pattern: /^R\d+ pointer arithmetic on \w+_or_null prohibited, null-check it first$/,
+    pattern: /^R\d+ pointer arithmetic on \w+ prohibited, null-check it first$/,
     suggestion: "Compare the pointer with 0 first, and move it where it is not 0.",
   },
   {

@@ -30,14 +30,15 @@ export const REFERENCES: readonly MessageKind[] = [
     class: "reference",
     title: "Something is released that was not acquired",
     pattern:
-      /^(release (helper|kfunc) \w+ expects referenced PTR_TO_BTF_ID passed to R\d+|release kernel function \w+ expects refcounted PTR_TO_BTF_ID|R\d+ must be referenced when passed to release function|func \w+#\d+ reference has not been acquired before)$/,
+      /^(release (helper|kfunc) \w+ expects referenced PTR_TO_BTF_ID passed to R\d+|release kernel function \w+ expects refcounted PTR_TO_BTF_ID|R\d+ must be referenced when passed to release function|func \w+#\d+ reference has not been acquired before|arg \d+ is an unacquired reference)$/,
     suggestion: "Release what the acquiring function returned, once; after that the pointer is gone.",
   },
   {
     id: "release-moved",
     class: "reference",
-    title: "A pointer was moved before it is released",
-    pattern: /^R\d+ must have zero offset when passed to release func or trusted arg to kfunc$/,
+    title: "A pointer was moved before it is released or passed on",
+    pattern:
+      /^(R\d+ must have zero offset when passed to release func or trusted arg to kfunc|variable (?!ctx )\w+ access var_off=.+ disallowed|negative offset \w+ ptr R\d+ off=-?\d+ disallowed|dereference of modified (?!ctx )\w+ ptr R\d+ off=-?\d+ disallowed)$/,
     suggestion: "Keep the pointer that was returned and pass that one.",
   },
   {
@@ -72,8 +73,8 @@ export const REFERENCES: readonly MessageKind[] = [
   {
     id: "lock-not-for-type",
     class: "lock",
-    title: "This type of program cannot use spin locks",
-    pattern: /^(socket filter|tracing) progs cannot use bpf_spin_lock yet$/,
+    title: "This type of program cannot use spin locks or timers",
+    pattern: /^(socket filter|tracing) progs cannot use bpf_(spin_lock|timer) yet$/,
     suggestion: "Use atomic instructions or a per-CPU map instead.",
   },
   {

@@ -6,7 +6,8 @@ export const STACK: readonly MessageKind[] = [
     id: "stack-read",
     class: "stack",
     title: "A read lies outside of the stack, or finds nothing there",
-    pattern: /^(invalid read from stack R\d+ off=-?\d+ size=\d+|invalid read from stack off -?\d+\+\d+ size \d+)$/,
+    pattern:
+      /^(invalid read from stack R\d+ off=-?\d+ size=\d+|invalid (indirect )?read from stack (R\d+ )?off -?\d+\+\d+ size \d+)$/,
     suggestion: "Read between r10-512 and r10, and only what was written there on every path.",
   },
   {
