@@ -230,11 +230,18 @@ class Walk {
       case "callKfunc":
       case "callSubprog":
       case "packetLoad":
-        this.#define(at, place, indexOf(place) === 0 ? "origin" : "lost");
+        if (indexOf(place) !== 0) this.#define(at, place, "lost");
+        else this.#define(at, place, "origin", row.kind === "callHelper" ? this.#sizeOf(insn, frame) : []);
         return;
       default:
         this.#define(at, place, "origin");
     }
+  }
+
+  /** The argument that says how long the memory is that a helper gives. */
+  #sizeOf(insn: number, frame: number): number[] {
+    const index = helperSpec(this.#v.insns.imm(insn))?.args.indexOf("alloc-size") ?? -1;
+    return index < 0 ? [] : [registerPlace(frame, index + 1)];
   }
 
   /** A store that reaches a wanted slot; false for one that does not. */

@@ -70,14 +70,25 @@ export function questionOf(
   };
 }
 
-/** The other operand of pointer arithmetic, and the pointer that a size belongs to. */
+/** The other operand of pointer arithmetic; the size of a pointer's memory, or the map that tells it, and the pointer of a size. */
 function withPartner(v: Verification, row: Row, insn: number, named: number, reason: string): number[] {
   const isArithmetic = row.kind === "alu" || row.kind === "div" || row.kind === "shift";
   if (isArithmetic && !/!read_ok$/.test(reason)) {
     const others = [v.insns.dst(insn), ...(row.immediate ? [] : [v.insns.src(insn)])];
     return [named, ...others.filter((reg) => reg !== named)];
   }
-  return [named];
+  const spec = row.kind === "callHelper" ? helperSpec(v.insns.imm(insn)) : undefined;
+  if (spec === undefined || !/memory|value is|stack|zero-sized/.test(reason)) return [named];
+  const args = helperArgs(spec, v.type.name);
+  const isSize = (arg: string | undefined): boolean => arg !== undefined && /^(alloc-)?size0?$/.test(arg);
+  const kind = args[named - 1] ?? "";
+  const map = /^(key|value)/.test(kind) ? args.indexOf("map") + 1 : 0;
+  return [
+    named,
+    ...(isSize(args[named]) ? [named + 1] : []),
+    ...(isSize(kind) && named > 1 ? [named - 1] : []),
+    ...(map > 0 ? [map] : []),
+  ];
 }
 
 /** The registers that an instruction's message is about, where it names none. */

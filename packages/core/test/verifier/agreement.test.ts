@@ -1,15 +1,11 @@
 // What real kernels said about small programs, held against this verifier. What still differs is listed in disagreements.md; the counts
 // of agreement.json may only grow, and `node tools/run.mjs oracle-verdicts --ours` writes both.
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import * as core from "../../src/index.ts";
 import { type Agreement, agreementOf, belowFloor, isDisputed, KINDS, type Verify } from "./agreement.mjs";
-import { KERNELS, readCases } from "./cases.mjs";
-
-const FOLDER = new URL("cases/", import.meta.url);
-const CASES = readdirSync(FOLDER)
-  .filter((file) => file.endsWith(".yaml"))
-  .flatMap((file) => readCases(readFileSync(new URL(file, FOLDER), "utf8")));
+import { CASES } from "./all-cases.ts";
+import { KERNELS } from "./cases.mjs";
 
 /** By kernel: counts by subject, and the cases that the kernel rejects and this verifier does not. */
 interface Floors {

@@ -25,7 +25,7 @@ function programOf(text: string, type: string): Program {
 }
 
 function explained(text: string, type: string = "socket_filter"): Explanation {
-  const result = verify(programOf(text, type), { budget: { insns: 100_000 } });
+  const result = verify(programOf(text, type), { budget: { insns: 10_000 } });
   if (result.ok) throw new Error("accepted");
   return result.explanation;
 }
@@ -293,6 +293,7 @@ test("a record that is used after it was submitted", () => {
     "number-as-pointer at 10
     known: R6 is any number
     asked: R6 is a pointer to memory that may be accessed
+    2: R2 becomes the number 8
     4: R0 is what bpf_ringbuf_reserve returns: a pointer to 8 bytes of a ring buffer, or null
     5: branch not taken, R0 == 0 is false: R0 is not null
     6: R6 becomes a copy of R0: a pointer to 8 bytes of a ring buffer
@@ -372,6 +373,8 @@ test("a helper gets a size that may be 0", () => {
     asked: R2, which is a size, is 1 or more
     0: R6 is loaded from the context: a number from 0 to 0xffffffff
     1: R6 becomes a number from 0 to 7
+    3: R1 becomes a copy of R10: a pointer to the stack, fp
+    4: R1 is moved on by -8
     5: R2 becomes a copy of R6: a number from 0 to 7"
   `);
 });
@@ -399,12 +402,12 @@ test("a loop that does not end", () => {
 test("a loop that takes too long", () => {
   expect(told("r6 = 0\nloop:; r6 += 1\nif r6 != 1000000 goto loop\nr0 = 0; exit")).toMatchInlineSnapshot(`
     "budget-spent at 2
-    known: 100001 instructions have been processed, and no verdict is reached
-    asked: a verdict within 100000 instructions
+    known: 10001 instructions have been processed, and no verdict is reached
+    asked: a verdict within 10000 instructions
     0: R6 becomes the number 0
-    1: R6 becomes the number 1 (49998 more)
+    1: R6 becomes the number 1 (4998 more)
     2: branch taken, R6 != 1000000: round again
-    1: R6 becomes the number 50000"
+    1: R6 becomes the number 5000"
   `);
 });
 
