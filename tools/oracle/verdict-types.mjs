@@ -1,27 +1,36 @@
 // `oracle-verdicts --types`: the part of a kernel's types that the verifier's cases need, from its BTF. Structures are those that this
-// verifier asks for when it verifies the cases; of large ones only the members that are named here are kept.
+// verifier asks for when it verifies the cases; large ones are cut to what the cases depend on.
 import { writeFileSync } from "node:fs";
 import { attachTarget, kernelTypes, loadBtf } from "@bpfkit/object";
 import { answerHere } from "../../packages/core/test/verifier/agreement.mjs";
 import { memberText, targetKey } from "../../packages/core/test/verifier/kernel-types.mjs";
 import { askKernel } from "./kernel.mjs";
 
-/** Members of structures that are too large to be kept whole. */
-const KEPT = {
-  task_struct:
-    "__state stack usage flags pid tgid stack_canary real_parent parent children group_leader mm active_mm comm cred cgroups cpus_ptr last_wakee start_time fs files nsproxy in_execve signal",
-  net_device: "ifindex name flags mtu netdev_ops dev_addr stats type",
-  mm_struct: "",
-  sock: "__sk_common sk_rcvbuf sk_sndbuf sk_socket sk_mark sk_type sk_protocol sk_wmem_queued",
-  tcp_sock: "inet_conn snd_cwnd snd_ssthresh srtt_us",
-  inet_connection_sock: "icsk_inet icsk_rto",
-  inet_sock: "sk pinet6 inet_saddr",
-  inode: "i_mode i_uid i_flags i_op i_sb i_ino i_size i_rdev",
-  super_block: "s_dev s_magic s_flags",
-  vm_area_struct: "vm_start vm_end vm_mm vm_file vm_flags",
-  cgroup: "self flags level kn subsys",
-  signal_struct: "",
-};
+/** Structures with more members are cut to those that some case depends on. */
+const WHOLE = 12;
+
+/** Members in order, and which of them a walk ended at: those that decide what a case finds. */
+class Walked extends Array {
+  ends = new Set();
+
+  *[Symbol.iterator]() {
+    let last;
+    try {
+      for (let i = 0; i < this.length; i++) {
+        last = this[i];
+        yield last;
+      }
+    } finally {
+      this.ends.add(last);
+    }
+  }
+
+  find(test) {
+    const found = super.find(test);
+    this.ends.add(found);
+    return found;
+  }
+}
 
 /** Asks a kernel for its types, and writes what `cases` need of them into a file. */
 export function writeTypes(verify, cases, kernel, file) {
@@ -32,8 +41,9 @@ export function writeTypes(verify, cases, kernel, file) {
   const types = {
     struct(key) {
       const found = all.struct(key);
-      if (found !== undefined) asked.set(key, found);
-      return found;
+      if (found === undefined || asked.has(key)) return asked.get(key);
+      asked.set(key, { ...found, members: Walked.from(found.members) });
+      return asked.get(key);
     },
   };
   const targets = {};
@@ -78,9 +88,8 @@ function memberOf(btf, { type, target }) {
 }
 
 function excerptOf({ members, ...rest }) {
-  const kept = KEPT[rest.name]?.split(" ");
-  return {
-    ...rest,
-    members: members.filter(({ name }) => kept === undefined || name === "" || kept.includes(name)).map(memberText),
-  };
+  const all = Array.from({ length: members.length }, (_, i) => members[i]);
+  // The last one may be an array of any length.
+  const kept = (member, i) => all.length <= WHOLE || i === all.length - 1 || members.ends.has(member);
+  return { ...rest, members: all.filter(kept).map(memberText) };
 }

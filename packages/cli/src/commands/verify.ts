@@ -9,7 +9,7 @@ import {
   type Verified,
   verify as verifyProgram,
 } from "@bpfkit/core";
-import { loadObject, type ObjectProgram } from "@bpfkit/object";
+import { attachTarget, type Btf, kernelTypes, loadBtf, loadObject, type ObjectProgram } from "@bpfkit/object";
 import { type Arguments, type Call, type Command, UsageError } from "../arguments.ts";
 import { objectName } from "../object-file.ts";
 import { about, printJson, readInput, type Style, table } from "../output.ts";
@@ -33,14 +33,23 @@ export const verify: Command = {
     "log-level": { short: "l", value: "LEVEL", help: "the log: 1 the path that led to a rejection, 2 all paths" },
     stats: { help: "with a table of what it took, in veristat's columns" },
     type: { value: "TYPE", help: `the type of a program as text; ${TEXT_TYPE} unless told` },
+    btf: { value: "FILE", help: "types of the kernel, as /sys/kernel/btf/vmlinux: for what programs are attached to" },
     budget: { value: "N", help: "most instructions to process in a program, beside the kernel's own limits" },
   },
-  examples: ["prog.bpf.o --kernel 6.12", "prog.bpf.o --program xdp_main -l 2", "prog.s --type xdp --stats"],
+  examples: [
+    "prog.bpf.o --kernel 6.12",
+    "prog.bpf.o --btf vmlinux.btf",
+    "prog.bpf.o --program xdp_main -l 2",
+    "prog.s --type xdp --stats",
+  ],
   run(call) {
     const { io, style, arguments: args } = call;
     const file = args.operands[0]!;
     const kernel = args.choice("kernel", VERSIONS, NEWEST);
-    const checked = chosen(programsOf(call), args).map((program) => about(file, () => check(program, kernel, call)));
+    const btf = typesOf(call);
+    const checked = chosen(programsOf(call), args).map((program) =>
+      about(file, () => check(program, kernel, btf, call)),
+    );
     if (args.has("json") || args.has("pretty")) {
       printJson(io, { kernel, programs: checked.map((one) => toJson(one, args)) }, args.has("pretty"));
     } else {
@@ -59,7 +68,7 @@ const VERISTAT: Readonly<Record<Verdict, string>> = {
 };
 
 /** What a program as text has no values for is left out. */
-type Candidate = Program & Partial<Pick<ObjectProgram, "section">>;
+type Candidate = Program & Partial<Pick<ObjectProgram, "section" | "target">>;
 
 interface Checked {
   readonly program: Candidate;
@@ -89,15 +98,26 @@ function chosen(programs: readonly Candidate[], args: Arguments): readonly Candi
   throw new UsageError(`${file} has no program ${wanted}; there are ${programs.map(({ name }) => name).join(", ")}`);
 }
 
+/** Reads `--btf`. */
+function typesOf({ io, arguments: args }: Call): Btf | undefined {
+  const path = args.text("btf");
+  if (path === undefined) return undefined;
+  const bytes = readInput(io, path);
+  return about(path, () => loadBtf(bytes));
+}
+
 /** @throws {BpfError} `unsupported` where an object has a program of no known type, `argument` where the command line names none */
-function check(program: Candidate, kernel: string, { io, arguments: args }: Call): Checked {
+function check(program: Candidate, kernel: string, btf: Btf | undefined, { io, arguments: args }: Call): Checked {
   const { name, type, section } = program;
   if (section !== undefined && programType(type) === undefined)
     throw new BpfError("unsupported", `program ${name} of section "${section}", whose type is not known`);
+  const target = btf === undefined ? undefined : attachTarget(btf, program);
   const started = io.now();
   const result = verifyProgram(program, {
     kernel,
     logLevel: LEVELS.indexOf(args.choice("log-level", LEVELS, "0")) as 0 | 1 | 2,
+    ...(btf === undefined ? {} : { types: kernelTypes(btf) }),
+    ...(target === undefined ? {} : { target }),
     ...(args.has("budget") ? { budget: { insns: args.number("budget", 0, { min: 1 }) } } : {}),
   });
   return { program, result, microseconds: Math.round(1000 * (io.now() - started)) };

@@ -3,12 +3,13 @@ import { MAP_FLAGS, MAP_TYPES } from "../isa/maps.ts";
 import type { HelperArg, HelperSpec } from "../spec/helper-words.ts";
 import { TAKES_PACKETS } from "../spec/helpers.ts";
 import { mapType } from "../spec/map-types.ts";
+import { checkReleased, dynptrFor, type KnownDynptr, newDynptr } from "./dynptrs.ts";
 import { checkAlignment, checkFields, checkPacket, checkRegion } from "./memory.ts";
 import { markPrecise } from "./precision.ts";
 import { Errno } from "./refusal.ts";
-import { AUX, baseOf, FIXED, Flag, fixedOf, isPacket, REF, SCALAR, Type, typeName } from "./register.ts";
+import { AUX, baseOf, FIXED, Flag, fixedOf, isPacket, REF, REG_WORDS, SCALAR, Type, typeName } from "./register.ts";
 import { isConstant, SMIN, UMAX, UMIN } from "./scalar.ts";
-import { fillStack, constantKey as keyOnStack, passStack, stackRange } from "./stack.ts";
+import { fillStack, constantKey as keyOnStack, passStack, refuseFill, stackRange } from "./stack.ts";
 import { structName } from "./struct-names.ts";
 import { accessStruct, leadsTo } from "./structs.ts";
 import { bitsText } from "./text.ts";
@@ -29,6 +30,8 @@ export interface CallFacts {
   callback: number;
   /** Memory that is filled when all arguments are right. */
   readonly fills: { readonly reg: number; readonly at: number; readonly size: number }[];
+  /** The dynptr among the arguments. */
+  dynptr?: KnownDynptr;
   /** The constant key, where it is one. */
   key: number | undefined;
 }
@@ -37,7 +40,9 @@ const MEMORY = "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, tr
 const SOCKETS = "sock_common, sock, tcp_sock, xdp_sock, ptr_, trusted_ptr_";
 
 /** Arguments whose rules are not here: programs that pass them are rejected. */
-const UNKNOWN_KINDS: ReadonlySet<string> = new Set(["dynptr", "dynptr-out", "kptr", "percpu"]);
+const UNKNOWN_KINDS: ReadonlySet<string> = new Set(["kptr", "percpu"]);
+
+const WRITTEN = /^(key|value|value-out|(out|inout)(:.*)?)$/;
 
 /** One argument: register `reg`, of which the helper says `arg`. */
 export function checkArgument(
@@ -62,8 +67,22 @@ export function checkArgument(
   if (UNKNOWN_KINDS.has(kind)) v.refuse(Errno.EOPNOTSUPP, `${kind} arguments are not verified here yet`);
   const wanted = isSocket && kind === "value" && spec.name === "map_update_elem" ? "btf-sock" : kind;
   checkType(v, reg, at, wanted, nullable);
+  // What a helper may write to is no structure of the kernel.
+  if (baseOf(r[at]!) === Type.BTF && WRITTEN.test(wanted))
+    v.deny(`bpf_${spec.name}() may write into memory pointed by R${reg} type=${typeName(r[at]!)}`);
   if (wanted === "btf-sock" && kind === "value") return;
   if (kind === "context") checkContext(v, reg, at);
+  if (kind === "dynptr") {
+    facts.dynptr = spec.releases === n ? checkReleased(v, n) : dynptrFor(v, n);
+    return;
+  }
+  if (kind === "dynptr-out") {
+    const source = v.frame.words[REG_WORDS]!;
+    if (spec.name === "dynptr_from_mem" && source !== Type.MAP_VALUE)
+      v.deny(`Unsupported reg type ${typeName(source)} for bpf_dynptr_from_mem data`);
+    newDynptr(v, `bpf_${spec.name}`, n, v.state.insn, undefined);
+    return;
+  }
   if (spec.releases === n) {
     if (r[at + REF] === 0) {
       const text =
@@ -206,7 +225,7 @@ function checkType(v: Verification, reg: number, at: number, kind: string, nulla
       need(Type.SCALAR, "scalar");
       return;
     case "map-memory":
-      need(Type.MAP_VALUE, "map_value");
+      need(MEMORY_TYPES, v.modern ? `${MEMORY}, ctx` : MEMORY);
       return;
     case "string":
       need(Type.MAP_VALUE, "map_value");
@@ -265,7 +284,7 @@ function checkType(v: Verification, reg: number, at: number, kind: string, nulla
 /** A pointer to the structure that a helper wants, or to one that begins with it. */
 function checkStruct(v: Verification, reg: number, at: number, wanted: string): void {
   const r = v.frame.words;
-  const place = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!);
+  const place = signed(r[at + SCALAR]!, r[at + SCALAR + 1]!) + r[at + FIXED]!;
   if (wanted !== "any" && !leadsTo(v, r[at + AUX]!, place, wanted))
     v.deny(`R${reg} is of type ${structName(v, r[at + AUX]!)} but ${wanted} is expected`);
 }
@@ -305,8 +324,10 @@ export function checkMemory(
       const range = stackRange(v, at, reg, off, size, fills, true);
       if (size === 0) return;
       if (aligned) checkAlignment(v, at, 0, size, true);
-      if (fills) facts.fills.push({ reg, at, size });
-      else passStack(v, range, size, false);
+      if (fills) {
+        refuseFill(v, range, size);
+        facts.fills.push({ reg, at, size });
+      } else passStack(v, range, size, false, reg);
       return;
     }
     case Type.PACKET:
@@ -374,7 +395,7 @@ function checkSize(v: Verification, reg: number, at: number, memory: HelperArg, 
     checkMemory(v, reg - 1, pointer, size, fills || kind === "inout" || kind === "out", zero, facts);
     // What is written only in part has to hold something before, and holds anything after.
     if ((kind === "out" || kind === "inout") && !fills && baseOf(r[pointer]!) === Type.STACK && size > 0)
-      passStack(v, stackRange(v, pointer, reg - 1, fixedOf(r, pointer), size, true), size, true);
+      passStack(v, stackRange(v, pointer, reg - 1, fixedOf(r, pointer), size, true), size, true, reg - 1);
   }
   markPrecise(v, reg);
 }

@@ -7,6 +7,7 @@ import { mapType } from "../spec/map-types.ts";
 import { type CallFacts, checkArgument, fillMemory } from "./args.ts";
 import { enterCallback } from "./callback.ts";
 import { sync } from "./deduce.ts";
+import { giveBack, isOfPacket, takenFrom } from "./dynptrs.ts";
 import { isGplCompatible } from "./license.ts";
 import { markPreciseSlot } from "./precision.ts";
 import { helperSpec } from "./prototypes.ts";
@@ -59,10 +60,12 @@ export function callHelper(v: Verification, i: number): void {
   if (spec.name === "tail_call") checkTailCall(v);
   if (spec.releases !== undefined && facts.released !== 0 && !release(v, facts.released))
     v.refuse(Errno.EINVAL, `func ${named(spec)} reference has not been acquired before`);
+  if (spec.releases !== undefined && facts.dynptr !== undefined) giveBack(v, facts.dynptr);
   checkLock(v, spec);
   if (facts.callback >= 0) enterCallback(v, i, spec, args, facts);
   setResult(v, i, spec, facts);
-  if (spec.changesPacket && spec.name !== "tail_call") forgetPackets(v);
+  const writesPacket = spec.name === "dynptr_write" && facts.dynptr !== undefined && isOfPacket(facts.dynptr);
+  if ((spec.changesPacket || writesPacket) && spec.name !== "tail_call") forgetPackets(v);
 }
 
 /** A helper's name as messages have it. */
@@ -160,6 +163,7 @@ function setResult(v: Verification, i: number, spec: HelperSpec, facts: CallFact
       break;
     case "memory":
       setPointer(r, 0, Type.MEMORY | orNull, facts.allocSize);
+      if (facts.dynptr !== undefined) takenFrom(r, facts.dynptr);
       break;
     case "record":
       setPointer(r, 0, Type.MEMORY | Flag.RECORD | orNull, facts.allocSize);

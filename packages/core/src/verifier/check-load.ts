@@ -28,6 +28,8 @@ export function checkLoad(program: Program, type: ProgramTypeSpec, modern: boole
     refuse(modern ? "Program of this type cannot be sleepable" : OLD_SLEEP);
   if (type.name === "lsm" && !isGplCompatible(program.license))
     refuse("LSM programs must have a GPL compatible license");
+  if (!isGplCompatible(program.license) && callsKernel(program))
+    refuse("cannot call kernel function from non-GPL compatible program");
   for (const map of program.maps) {
     const sleeps = mapType(map.type)?.sleepable !== false || (modern && map.type === MAP_TYPES.prog_array);
     const isNewer = map.type === MAP_TYPES.lpm_trie || map.type === MAP_TYPES.prog_array;
@@ -37,6 +39,14 @@ export function checkLoad(program: Program, type: ProgramTypeSpec, modern: boole
     if (type.name === "socket_filter") refuse("socket filter progs cannot use bpf_spin_lock yet");
     if (TRACING.has(type.name)) refuse("tracing progs cannot use bpf_spin_lock yet");
   }
+}
+
+const [CALL, PSEUDO_KFUNC] = [0x85, 2];
+
+function callsKernel({ insns }: Program): boolean {
+  for (let i = 0; i < insns.length; i += insns.width(i))
+    if (insns.code(i) === CALL && insns.src(i) === PSEUDO_KFUNC) return true;
+  return false;
 }
 
 /** Whether a program may be attached to its target. @throws {Refusal} */

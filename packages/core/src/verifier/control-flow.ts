@@ -2,6 +2,7 @@
 import { Mark, type Structure } from "../analysis/structure.ts";
 import type { Insns } from "../isa/insns.ts";
 import { targetOf } from "../isa/targets.ts";
+import { KFUNCS } from "../spec/kfuncs.ts";
 import { helperSpec } from "./prototypes.ts";
 import { ROWS } from "./rows.ts";
 
@@ -21,7 +22,7 @@ const CALLER_SAVED = 0b11_1110;
 const CALLEE_SAVED = 0b11_1100_0000;
 
 /** Registers that the instruction reads and writes, as two sets: read | written << 16. */
-export function usesOf(insns: Insns, ops: Int16Array, i: number): number {
+export function usesOf(insns: Insns, ops: Int16Array, i: number, kfuncs: readonly string[] = []): number {
   const row = ROWS[ops[i]!]!;
   const dst = 1 << insns.dst(i);
   const src = 1 << insns.src(i);
@@ -61,8 +62,9 @@ export function usesOf(insns: Insns, ops: Int16Array, i: number): number {
     case "callHelper":
     case "tailCall":
       return argumentsOf(insns.imm(i)) | ((1 | CALLER_SAVED) << 16);
-    case "callSubprog":
     case "callKfunc":
+      return kfuncArguments(kfuncs[insns.imm(i)]) | ((1 | CALLER_SAVED) << 16);
+    case "callSubprog":
     case "callx":
       return CALLER_SAVED | ((1 | CALLER_SAVED) << 16);
     default:
@@ -75,8 +77,18 @@ function argumentsOf(helper: number): number {
   return spec === undefined ? CALLER_SAVED : ((1 << (spec.args.length + 1)) - 1) & ~1;
 }
 
+function kfuncArguments(name: string | undefined): number {
+  const spec = name !== undefined && Object.hasOwn(KFUNCS, name) ? KFUNCS[name] : undefined;
+  return spec === undefined ? CALLER_SAVED : ((1 << (spec.args.length + 1)) - 1) & ~1;
+}
+
 /** Per slot, the registers that somebody reads before they are written; of a subprogram's own frame. Iterates until nothing changes. */
-export function liveRegisters(insns: Insns, ops: Int16Array, structure: Structure): Uint16Array {
+export function liveRegisters(
+  insns: Insns,
+  ops: Int16Array,
+  structure: Structure,
+  kfuncs: readonly string[] = [],
+): Uint16Array {
   const live = new Uint16Array(insns.length);
   for (const { start, end } of structure.subprogs) {
     for (let changed = true; changed; ) {
@@ -84,7 +96,7 @@ export function liveRegisters(insns: Insns, ops: Int16Array, structure: Structur
       for (let i = end - 1; i >= start; i--) {
         if ((structure.marks[i]! & Mark.START) === 0) continue;
         const row = ROWS[ops[i]!]!;
-        const uses = usesOf(insns, ops, i);
+        const uses = usesOf(insns, ops, i, kfuncs);
         let after = 0;
         const target = row.kind === "callSubprog" || row.kind === "loadImm64" ? undefined : targetOf(insns, i, ops[i]!);
         if (target !== undefined) after |= live[target]!;
@@ -107,7 +119,7 @@ export function liveAcross(live: Uint16Array, site: number): number {
 }
 
 /** Where states are compared and stored: where paths fork and where they come together. */
-export function pointsOf(insns: Insns, ops: Int16Array): Uint8Array {
+export function pointsOf(insns: Insns, ops: Int16Array, kfuncs: readonly string[] = []): Uint8Array {
   const points = new Uint8Array(insns.length + 1);
   for (let i = 0; i < insns.length; i += insns.width(i)) {
     const row = ROWS[ops[i]!]!;
@@ -136,6 +148,9 @@ export function pointsOf(insns: Insns, ops: Int16Array): Uint8Array {
       case "tailCall":
       case "callKfunc": {
         points[i + 1]! |= Point.PRUNE | Point.JUMP;
+        const kfunc = row.kind === "callKfunc" ? kfuncs[insns.imm(i)] : undefined;
+        if (kfunc !== undefined && Object.hasOwn(KFUNCS, kfunc) && KFUNCS[kfunc]!.iterator === "next")
+          points[i]! |= Point.PRUNE | Point.FORCE;
         if (row.kind !== "callHelper" || helperSpec(insns.imm(i))?.args.includes("callback") !== true) break;
         points[i]! |= Point.PRUNE | Point.FORCE | Point.CALLBACK;
         break;

@@ -17,7 +17,19 @@ import {
   Type,
 } from "./register.ts";
 import { bitsWithin, isConstant, rangesWithin, SCALAR_WORDS } from "./scalar.ts";
-import { Byte, eight, isFullSpill, isSpill, KINDS, kindAt, regAt, type State, spillAt } from "./state.ts";
+import {
+  Byte,
+  eight,
+  hasWords,
+  isFullSpill,
+  isSpecial,
+  isSpill,
+  KINDS,
+  kindAt,
+  regAt,
+  type State,
+  spillAt,
+} from "./state.ts";
 import { Reader, type StoredState } from "./store.ts";
 import type { Verification } from "./verification.ts";
 
@@ -138,13 +150,21 @@ function covers(v: Verification, r: Int32Array, x: number, how: Exactness): bool
   switch (baseOf(type)) {
     case Type.MAP_VALUE:
     case Type.MAP_KEY:
-    case Type.MEMORY:
     case Type.BUFFER:
     case Type.TP_BUFFER:
       return (
         old[AUX] === r[x + AUX] &&
         old[FRAME] === r[x + FRAME] &&
         old[FIXED] === r[x + FIXED] &&
+        pruning.pointerCovers(old, 0, r, x) &&
+        sameIds
+      );
+    case Type.MEMORY:
+      return (
+        old[AUX] === r[x + AUX] &&
+        old[DELTA] === r[x + DELTA] &&
+        old[FIXED] === r[x + FIXED] &&
+        ids.pairs(old[FRAME]!, r[x + FRAME]!) &&
         pruning.pointerCovers(old, 0, r, x) &&
         sameIds
       );
@@ -212,18 +232,27 @@ function stackCovers(
   const { words } = frame;
   for (let slot = 0; slot < reader.depth; slot++) {
     const kinds = reader.kinds();
-    const spilled = isSpill(kinds);
+    const spilled = hasWords(kinds);
     if (spilled) reader.register(old, 0);
     old[PRECISE] = stored.isPreciseSlot(f, slot) ? 1 : 0;
     if (how === "enough" && !v.tables.pruning.slotCounts(stored.isRead(f, slot))) continue;
     const now = slot < frame.depth ? words[KINDS + slot]! : 0;
     if (how === "exact") {
-      if (now !== kinds || (spilled && !covers(v, words, spillAt(slot), how))) return differAt((f << 8) | 0x80 | slot);
+      const same = isSpecial(kinds)
+        ? sameObject(words, spillAt(slot))
+        : !spilled || covers(v, words, spillAt(slot), how);
+      if (now !== kinds || !same) return differAt((f << 8) | 0x80 | slot);
       continue;
     }
     if (!slotCovers(v, kinds, now, words, slot, how)) return differAt((f << 8) | 0x80 | slot);
   }
   return true;
+}
+
+/** Objects of one sort in one state; how often an iterator has moved on makes no difference. */
+function sameObject(r: Int32Array, x: number): boolean {
+  for (const word of [TYPE, AUX, FRAME]) if (old[word] !== r[x + word]) return false;
+  return ids.pairs(old[ID]!, r[x + ID]!) && ids.pairs(old[REF]!, r[x + REF]!);
 }
 
 /** Eight bytes of which each is some number, whatever it is called. */
@@ -243,6 +272,7 @@ function slotCovers(
   slot: number,
   how: Exactness,
 ): boolean {
+  if (isSpecial(kinds)) return now === kinds && sameObject(words, spillAt(slot));
   const wholeNumber = isFullSpill(kinds) && old[TYPE] === Type.SCALAR;
   const nowNumber = isFullSpill(now) && words[spillAt(slot)] === Type.SCALAR;
   // A whole number beside eight bytes of anything, or of zero, is compared as a number.

@@ -95,8 +95,11 @@ function outOfRange(where: string, r: Int32Array, at: number, [min, max]: readon
 }
 
 function leak(v: Verification, reason: string): never {
-  const held = v.state.references.map(({ id, insn }) => `Unreleased reference id=${id} alloc_insn=${insn}`);
-  v.refuse(Errno.EINVAL, ...held, ...(v.modern ? [reason] : []));
+  v.refuse(
+    Errno.EINVAL,
+    ...v.state.references.map(({ id, insn }) => `Unreleased reference id=${id} alloc_insn=${insn}`),
+    ...(v.modern ? [reason] : []),
+  );
 }
 
 function endProgram(v: Verification): void {
@@ -141,7 +144,10 @@ function endProgram(v: Verification): void {
   const fits = isHook
     ? r[at + SCALAR + SMIN32]! >= range.min && r[at + SCALAR + SMAX32]! <= range.max
     : isWithin(r, at, [range.min, range.max]);
-  if (!fits) v.refuse(Errno.EINVAL, outOfRange("At program exit", r, at, [range.min, range.max]));
+  if (fits) return;
+  const isVoidOfGroup = v.attachType === "lsm_cgroup" && target !== undefined && target.result === undefined;
+  const note = isVoidOfGroup ? ["Note, BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!"] : [];
+  v.refuse(Errno.EINVAL, outOfRange("At program exit", r, at, [range.min, range.max]), ...note);
 }
 
 /** What a security hook may return; a program of a cgroup says only whether something is allowed. */

@@ -4,7 +4,8 @@ import { BpfError } from "../errors.ts";
 import { preambleLines } from "./log-preamble.ts";
 import { baseOf, REG_WORDS, Type } from "./register.ts";
 import { ROWS } from "./rows.ts";
-import { isFullSpill, isSpill, KINDS, kindAt, regAt, SPILLS, type State, spillAt } from "./state.ts";
+import { objectText } from "./special-slots.ts";
+import { isFullSpill, isSpecial, isSpill, KINDS, kindAt, regAt, SPILLS, type State, spillAt } from "./state.ts";
 import { eachStored, type StoredState } from "./store.ts";
 import { registerText } from "./text.ts";
 import type { Verification } from "./verification.ts";
@@ -15,7 +16,7 @@ export type LogLevel = 0 | 1 | 2;
 /** Words of the log: those of the kernels whose rules are here, or with the report of the one after them. */
 export type LogDialect = "7.2" | "7.3";
 
-const KIND_LETTERS = "?rm0";
+const KIND_LETTERS = "?rm0id";
 /** Column of the state behind an instruction. */
 const COLUMN = 38;
 
@@ -269,6 +270,10 @@ export function slotText(
 ): string {
   if (kinds === 0) return "";
   const name = ` fp-${8 * (slot + 1)}=`;
+  if (isSpecial(kinds)) {
+    const text = objectText(v, words, at);
+    return text === "" ? "" : `${name}${text}`;
+  }
   if (isFullSpill(kinds)) return `${name}${registerText(v, words, at, frame)}`;
   let letters = "";
   for (let byte = 7; byte >= 0; byte--) letters += KIND_LETTERS[kindAt(kinds, byte)];
@@ -287,7 +292,8 @@ function storedText(v: Verification, stored: StoredState, index: number = stored
     if (slot >= 0) slots += slotText(v, kinds, scratch, 0, slot, index);
     else if (baseOf(scratch[0]!) !== Type.UNINIT) regs += ` R${reg}=${registerText(v, scratch, 0, index)}`;
   });
-  return `${regs} R10=fp0${slots}`;
+  const ids = stored.references.map(({ id }) => id);
+  return `${regs} R10=fp0${slots}${ids.length > 0 ? ` refs=${ids.join(",")}` : ""}`;
 }
 
 function insnText(v: Verification, i: number): string {

@@ -75,6 +75,7 @@ export function accessMemory(v: Verification, reg: number, off: number, size: nu
       return;
     case Type.MEMORY:
     case Type.BUFFER:
+      if (base === Type.BUFFER && !(access.write && (type & Flag.READ_ONLY) !== 0)) checkBuffer(v, at, reg, off, size);
       if (access.write && (type & Flag.READ_ONLY) !== 0) v.deny(`R${reg} cannot write into ${typeName(type)}`);
       // A load from an address that nobody vouches for gives 0 where it faults.
       if ((type & Flag.UNTRUSTED) === 0) checkRegion(v, at, reg, place, size, r[at + AUX]!, false);
@@ -119,6 +120,24 @@ function readMap(v: Verification, at: number, reg: number, place: number, size: 
     if (place >= member + 8 || place + size <= member || (place === member && size === 8)) continue;
     v.deny(`cannot access ptr member ${name} with moff ${member} in struct bpf_map with off ${place} size ${size}`);
   }
+}
+
+/** Memory of a map that nobody knows yet: the access has to be at a known place that is not before it. */
+function checkBuffer(v: Verification, at: number, reg: number, off: number, size: number): void {
+  const r = v.frame.words;
+  const x = at + SCALAR;
+  if (!isConstant(r, x)) {
+    const place = off + r[at + FIXED]!;
+    v.deny(`R${reg} invalid variable buffer offset: off=${place}, var_off=${bitsText(r, x)}`);
+  }
+  const moved = signed(r[x]!, r[x + 1]!) + r[at + FIXED]!;
+  if (off + moved >= 0) return;
+  const what = (r[at]! & Flag.READ_ONLY) === 0 ? "rdwr" : "rdonly";
+  v.deny(
+    v.modern
+      ? `R${reg} invalid negative ${what} buffer offset: off=${off}, var_off=${moved}`
+      : `R${reg} invalid ${what} buffer access: off=${off + moved}, size=${size}`,
+  );
 }
 
 function unknown(v: Verification, { write, value }: Access): void {

@@ -4,10 +4,11 @@ import { type Exactness, stateCovers } from "./equal.ts";
 import { endPath } from "./explore.ts";
 import { inheritPrecision } from "./precision.ts";
 import { Errno, Refusal } from "./refusal.ts";
-import { setUninit } from "./register.ts";
+import { FIXED, FRAME, SCALAR, setUninit } from "./register.ts";
 import { ROWS } from "./rows.ts";
-import { regAt, type State } from "./state.ts";
-import { packState, StoredState, usedRegisters } from "./store.ts";
+import { hasIterated, Iteration } from "./special-slots.ts";
+import { regAt, type State, spillAt } from "./state.ts";
+import { eachStored, packState, StoredState, usedRegisters } from "./store.ts";
 import type { Verification } from "./verification.ts";
 
 /** A state is not worth storing before so many jumps and instructions; within a loop, before so many. */
@@ -72,15 +73,26 @@ function compareOpen(v: Verification, stored: StoredState): boolean {
     if (stored.mayGotoDepth !== state.mayGotoDepth && stateCovers(v, stored, state, v.tables.pruning.open)) return true;
   } else if ((v.points[state.insn]! & Point.CALLBACK) !== 0) {
     return stateCovers(v, stored, state, v.tables.pruning.open);
+  } else if (row.kind === "callKfunc" && (v.points[state.insn]! & Point.FORCE) !== 0) {
+    return stateCovers(v, stored, state, v.tables.pruning.open) && isIterating(v);
   }
   if (
     stored.mayGotoDepth === state.mayGotoDepth &&
     stored.callbackUnroll === state.callbackUnroll &&
-    stateCovers(v, stored, state, "exact")
+    stateCovers(v, stored, state, "exact") &&
+    !hasIterated(stored, state.frames, eachStored)
   ) {
     v.refuse(Errno.EINVAL, ...v.log.loopLines(v, stored));
   }
   return false;
+}
+
+/** Whether the iterator that is to move on has numbers left. */
+function isIterating({ frame, state }: Verification): boolean {
+  const r1 = regAt(1);
+  const slot = (-frame.words[r1 + SCALAR]! - frame.words[r1 + FIXED]! - 1) >> 3;
+  const { words, depth } = state.frames[frame.words[r1 + FRAME]!]!;
+  return slot >= 0 && slot < depth && words[spillAt(slot) + FRAME] === Iteration.ACTIVE;
 }
 
 /** Whether what a state led to depends on a loop that has not been walked to its end. */

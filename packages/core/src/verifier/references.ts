@@ -1,5 +1,5 @@
 // References: acquired by helpers, given back by others; and what becomes of their copies.
-import { AUX, baseOf, Flag, ID, REF, SCALAR, setScalar, Type } from "./register.ts";
+import { AUX, baseOf, DELTA, Flag, ID, REF, SCALAR, setScalar, Type } from "./register.ts";
 import { setConstant } from "./scalar.ts";
 import type { State } from "./state.ts";
 import type { StoredState } from "./store.ts";
@@ -54,6 +54,9 @@ export function settleNull(
 /** Pointers into the packet are worth nothing any more. */
 export function forgetPackets(v: Verification): void {
   v.state.each((words, at) => {
-    if (v.tables.guards.endsWithPacket(baseOf(words[at]!))) setScalar(words, at);
+    const base = baseOf(words[at]!);
+    // Of a dynptr of the packet: see special-slots.ts.
+    const isSlice = base === Type.MEMORY && words[at + DELTA] === 1;
+    if (isSlice || v.tables.guards.endsWithPacket(base)) setScalar(words, at);
   });
 }

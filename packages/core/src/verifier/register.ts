@@ -44,6 +44,9 @@ export const Type = {
   MEMORY: 17,
   BUFFER: 18,
   FUNCTION: 19,
+  /** Of stack slots only: see special-slots.ts. */
+  ITERATOR: 20,
+  DYNPTR: 21,
 } as const;
 
 /** Bits beside a type. */
@@ -88,6 +91,8 @@ const NAMES: readonly string[] = [
   "mem",
   "buf",
   "func",
+  "iter",
+  "dynptr",
 ];
 
 /** A type as the kernel's log names it. */

@@ -15,7 +15,8 @@ import {
   unlink,
 } from "./register.ts";
 import { isConstant, SMAX, SMIN } from "./scalar.ts";
-import { Byte, eight, type Frame, isSpill, KINDS, kindAt, spillAt } from "./state.ts";
+import { overwriteSpecial } from "./special-slots.ts";
+import { Byte, eight, type Frame, isSpecial, isSpill, KINDS, kindAt, spillAt } from "./state.ts";
 import { bitsText } from "./text.ts";
 import type { Verification } from "./verification.ts";
 import { signed, unsigned } from "./words.ts";
@@ -108,6 +109,7 @@ export function storeToStack(v: Verification, range: StackRange, size: number, v
   const slot = slotOf(min);
   frame.reach(slot);
   v.log.markSlot(range.index, slot);
+  if (isSpecial(frame.words[KINDS + slot]!)) overwriteSpecial(v, frame, slot);
   const r = v.frame.words;
   const type = r[value]!;
   v.state.touch(slot, range.index);
@@ -163,6 +165,7 @@ function storeSomewhere(v: Verification, range: StackRange, size: number, value:
   for (let offset = min; offset < max + size; offset++) {
     const slot = slotOf(offset);
     v.log.markSlot(range.index, slot);
+    if (isSpecial(frame.words[KINDS + slot]!)) overwriteSpecial(v, frame, slot);
     const kind = kindOf(frame, offset);
     if (kind === Byte.SPILL && zero && isZero(frame.words, spillAt(slot))) {
       zeroUsed = true;
@@ -182,6 +185,7 @@ export function loadFromStack(v: Verification, range: StackRange, size: number, 
   const r = v.frame.words;
   if (!range.fixed) {
     for (let offset = min; offset < range.max + size; offset++) markRead(v, index, slotOf(offset));
+    refuseSpecial(v, frame, min, range.max + size - min, "stack");
     for (let offset = min; offset < range.max + size; offset++) {
       const slot = slotOf(offset);
       if (slot < frame.depth && isSpill(frame.words[KINDS + slot]!) && isPointer(frame.words[spillAt(slot)]!)) {
@@ -199,6 +203,7 @@ export function loadFromStack(v: Verification, range: StackRange, size: number, 
   v.state.touch(slot, index);
   const kinds = slot < frame.depth ? frame.words[KINDS + slot]! : 0;
   if (!isSpill(kinds)) {
+    refuseSpecial(v, frame, min, size, "stack");
     loadBytes(frame, min, size, r, dst);
     return;
   }
@@ -235,9 +240,25 @@ function loadBytes(frame: Frame, min: number, size: number, r: Int32Array, dst: 
   else setScalar(r, dst);
 }
 
+/** Objects of the kernel are not read byte by byte. */
+function refuseSpecial(v: Verification, frame: Frame, min: number, size: number, where: string): void {
+  for (let i = 0; i < size; i++) {
+    if (kindOf(frame, min + i) < Byte.ITERATOR) continue;
+    const how = v.modern || where === "stack" ? "invalid" : "invalid indirect";
+    v.deny(`${how} read from ${where} off ${min}+${i} size ${size}`);
+  }
+}
+
+/** Nor may a helper fill dynptrs with something. */
+export function refuseFill(v: Verification, { frame, min, max }: StackRange, size: number): void {
+  for (let offset = min; offset < max + size; offset++)
+    if (kindOf(frame, offset) === Byte.DYNPTR) v.deny(`potential write to dynptr at off=${offset} disallowed`);
+}
+
 /** A helper reads, and maybe writes, `size` bytes: spilled numbers may be anything when it has written. */
-export function passStack(v: Verification, range: StackRange, size: number, clobbers: boolean): void {
+export function passStack(v: Verification, range: StackRange, size: number, clobbers: boolean, reg: number = 0): void {
   const { frame, index, min, max } = range;
+  refuseSpecial(v, frame, min, max + size - min, `stack R${reg}`);
   if (size > 0) frame.reach(slotOf(min));
   for (let offset = min; offset < max + size; offset++) {
     const slot = slotOf(offset);

@@ -22,6 +22,9 @@ export const Byte = {
   /** Some number. */
   MISC: 2,
   ZERO: 3,
+  /** Parts of objects of the kernel: see special-slots.ts. */
+  ITERATOR: 4,
+  DYNPTR: 5,
 } as const;
 
 /** Eight bytes of a kind, as a word. */
@@ -235,6 +238,16 @@ export class State<P = unknown> {
 /** Whether a slot holds a register with its meaning (stored with 8 bytes, or with fewer). */
 export function isSpill(kinds: number): boolean {
   return (kinds & 15) === Byte.SPILL;
+}
+
+/** Whether a slot has words beside its kinds: of a register, or of an object of the kernel. */
+export function hasWords(kinds: number): boolean {
+  return isSpill(kinds) || isSpecial(kinds);
+}
+
+/** Whether a slot is part of an object of the kernel. */
+export function isSpecial(kinds: number): boolean {
+  return kinds === 0x4444_4444 || kinds === 0x5555_5555;
 }
 
 /** Whether a slot holds one of 8 bytes. */

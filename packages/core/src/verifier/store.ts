@@ -15,7 +15,7 @@ import {
   UMAX,
   UMIN,
 } from "./scalar.ts";
-import { isSpill, KINDS, type Reference, regAt, type State, spillAt } from "./state.ts";
+import { hasWords, KINDS, type Reference, regAt, type State, spillAt } from "./state.ts";
 import type { Verification } from "./verification.ts";
 
 /** How a scalar is packed: nothing known, one number in 0, 1 or 2 words, a range of non-negative 31-bit numbers, everything. */
@@ -137,7 +137,7 @@ export function packState(v: Verification, state: State<StoredState>): Int32Arra
     for (let reg = 0; reg < 10; reg++) if (((mask >> reg) & 1) === 1) packRegister(words, regAt(reg));
     for (let slot = 0; slot < frame.depth; slot++) {
       push(words[KINDS + slot]!);
-      if (isSpill(words[KINDS + slot]!)) packRegister(words, spillAt(slot));
+      if (hasWords(words[KINDS + slot]!)) packRegister(words, spillAt(slot));
     }
   }
   return buffer.slice(0, length);
@@ -274,7 +274,7 @@ export function eachStored(
     }
     for (let slot = 0; slot < reader.depth; slot++) {
       const kinds = reader.kinds();
-      if (isSpill(kinds)) reader.register(r, 0);
+      if (hasWords(kinds)) reader.register(r, 0);
       else setUninit(r, 0);
       r[PRECISE] = stored.isPreciseSlot(f, slot) ? 1 : 0;
       visit(f, -1, slot, kinds);

@@ -3,7 +3,7 @@ import type { KernelMember, KernelStruct, KernelType, KernelTypes } from "../spe
 import { isGplCompatible } from "./license.ts";
 import type { Access } from "./memory.ts";
 import { Errno } from "./refusal.ts";
-import { AUX, Flag, ID, REF, SCALAR, setPointer, setScalar, Type } from "./register.ts";
+import { AUX, FIXED, Flag, ID, REF, SCALAR, setPointer, setScalar, Type } from "./register.ts";
 import { isConstant } from "./scalar.ts";
 import { structName } from "./struct-names.ts";
 import { bitsText } from "./text.ts";
@@ -22,6 +22,8 @@ export type Found =
       readonly of: string;
     };
 
+/** Types of programs that may write some fields, none of which is known here. */
+const OWN_RULES: ReadonlySet<string> = new Set(["struct_ops", "sched_cls", "sched_act", "xdp"]);
 const TAGS: Readonly<Record<string, number>> = { user: Flag.USER, percpu: Flag.PERCPU, rcu: Flag.RCU };
 
 /** Whether nothing can be wrong with what a register points to: it is held, or was handed in as valid. */
@@ -54,13 +56,15 @@ export function accessStruct(
   if (!owned && !isGplCompatible(v.program.license))
     v.refuse(Errno.EINVAL, `Cannot access kernel 'struct ${name}' from non-GPL compatible program`);
   const fixed = isConstant(r, x);
-  const place = off + (fixed ? signed(r[x]!, r[x + 1]!) : 0);
+  const moved = off + r[at + FIXED]!;
+  const place = moved + (fixed ? signed(r[x]!, r[x + 1]!) : 0);
   if (fixed && place < 0) v.deny(`R${reg} is ptr_${name} invalid negative access: off=${place}`);
-  if (!fixed) v.deny(`R${reg} is ptr_${name} invalid variable offset: off=${off}, var_off=${bitsText(r, x)}`);
+  if (!fixed) v.deny(`R${reg} is ptr_${name} invalid variable offset: off=${moved}, var_off=${bitsText(r, x)}`);
   if ((type & Flag.USER) !== 0) v.deny(`R${reg} is ptr_${name} access user memory: off=${place}`);
   if ((type & Flag.PERCPU) !== 0) v.deny(`R${reg} is ptr_${name} access percpu memory: off=${place}`);
   if (access.write && !(owned && r[at + REF] !== 0)) {
-    if (v.type.name === "struct_ops") v.deny(`R${reg} cannot write into ptr_${name} at off=${place} size=${size}`);
+    if (v.modern && OWN_RULES.has(v.type.name))
+      v.deny(`R${reg} cannot write into ptr_${name} at off=${place} size=${size}`);
     v.deny("only read is supported");
   }
   const found = key === undefined || v.types === undefined ? NUMBER : findMember(v, v.types, key, place, size);

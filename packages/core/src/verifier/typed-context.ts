@@ -9,6 +9,7 @@ import type { Verification } from "./verification.ts";
 
 /** No context has more. */
 const MOST_ARGUMENTS = 12;
+const MAX_OFFSET = 2 ** 29;
 
 /** Attach types whose programs see the result. */
 const WITH_RESULT: ReadonlySet<string> = new Set([
@@ -60,7 +61,8 @@ function give(v: Verification, r: Int32Array, at: number, type: KernelType): voi
   } else if (type.kind === "buffer") {
     const orNull = type.nullable ? Flag.MAYBE_NULL : 0;
     setPointer(r, at, Type.BUFFER | (type.readOnly ? Flag.READ_ONLY : 0) | orNull);
-    r[at + AUX] = 0;
+    // How far it reaches is a matter of the map that the program is attached to.
+    r[at + AUX] = MAX_OFFSET;
     if (orNull !== 0) r[at + ID] = v.nextId();
   } else setScalar(r, at);
 }

@@ -108,14 +108,14 @@ export class Verification {
   ids = 0;
   /** The subprogram that is verified on its own. */
   root = 0;
-  /** What the program is attached to, and the structures of its kernel, as far as they are known. */
-  readonly target: AttachTarget | undefined;
-  readonly types: KernelTypes | undefined;
-  readonly structs: StructNames = new StructNames();
   /** CPUs that the machine can have. */
   readonly cpus: number;
   /** The functions of the program have types. */
   readonly typed: boolean;
+  /** What the program is attached to, and the structures of its kernel, as far as they are known. */
+  readonly target: AttachTarget | undefined;
+  readonly types: KernelTypes | undefined;
+  readonly structs: StructNames = new StructNames();
   /** Global subprograms, which are verified alone: their signatures by index. */
   readonly functions: Map<number, FunctionSignature>;
   /** Counts when a state was stored last. */
@@ -149,12 +149,12 @@ export class Verification {
     this.attachType = parts.attachType;
     this.tables = parts.tables;
     this.budget = parts.budget;
-    this.target = parts.target;
-    this.types = parts.types;
     this.log = parts.log;
     this.strictAlignment = parts.strictAlignment;
     this.functions = parts.functions;
     this.typed = parts.typed;
+    this.target = parts.target;
+    this.types = parts.types;
     this.cpus = parts.cpus;
     this.stackBytes = new Int32Array(parts.structure.subprogs.length);
     this.sides = new Uint8Array(parts.program.insns.length);

@@ -136,8 +136,8 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     checkFlow(program, structure, ops, typed);
     checkLoad(program, type, profile.version !== "6.12");
     if (options.target !== undefined) checkTarget(program, options.target);
-    const live = liveRegisters(program.insns, ops, structure);
-    const points = pointsOf(program.insns, ops);
+    const live = liveRegisters(program.insns, ops, structure, program.kfuncs);
+    const points = pointsOf(program.insns, ops, program.kfuncs);
     const functions = signaturesOf(program, structure, options.functions);
     const tables = internals.tables ?? TABLES;
     const facts = new FactCollector(program, ops);
