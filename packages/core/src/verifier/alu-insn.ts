@@ -1,13 +1,24 @@
 // Arithmetic, moves and casts of registers.
-import { mapType } from "../spec/map-types.ts";
 import type { AluOperation } from "./alu.ts";
 import { sync } from "./deduce.ts";
 import { movePointer, signOf } from "./pointer.ts";
 import { markPrecise } from "./precision.ts";
 import { Errno } from "./refusal.ts";
-import { AUX, DELTA, ID, isPointer, LINK, SCALAR, setNumber, setPointer, setScalar, Type, unlink } from "./register.ts";
+import {
+  DELTA,
+  FIXED,
+  ID,
+  isPointer,
+  LINK,
+  SCALAR,
+  setNumber,
+  setPointer,
+  setScalar,
+  Type,
+  unlink,
+} from "./register.ts";
 import type { Row } from "./rows.ts";
-import { isConstant, SMIN, SMIN32, setUnbounded, UMAX, UMAX32, zeroExtend } from "./scalar.ts";
+import { isConstant, SMIN, SMIN32, setConstant, setUnbounded, UMAX, UMAX32, zeroExtend } from "./scalar.ts";
 import { SCRATCH, SCRATCH2 } from "./state.ts";
 import type { Verification } from "./verification.ts";
 
@@ -186,8 +197,8 @@ function forgetRanges(r: Int32Array, x: number, wide: boolean): void {
 function linkAfter(r: Int32Array, at: number, src: number, row: Row, others: boolean, modern: boolean): number {
   if (r[at + ID] === 0 || !others) return Link.NONE;
   if (row.operation !== "add" && !(row.operation === "sub" && modern)) return Link.NONE;
-  if (!row.wide && !modern) return Link.NONE;
   const s = src + SCALAR;
+  if (!modern && (!row.wide || r[s + 1] !== 0)) return Link.NONE;
   if (!isConstant(r, s) || r[s + 1] !== r[s]! >> 31 || r[s] === -0x8000_0000) return Link.NONE;
   const link = row.wide ? Link.WIDE : Link.NARROW;
   if (r[at + LINK] !== Link.NONE) {
@@ -211,6 +222,7 @@ export function loadImmediate(v: Verification, i: number): void {
       setNumber(r, at, low, high);
       return;
     case 4:
+      checkCallback(v, v.structure.subprogAt(i + 1 + low));
       setPointer(r, at, Type.FUNCTION, v.structure.subprogAt(i + 1 + low));
       return;
     case 1:
@@ -219,28 +231,21 @@ export function loadImmediate(v: Verification, i: number): void {
       return;
     case 2:
     case 6:
-      checkDirectValue(v, low, high);
       setPointer(r, at, Type.MAP_VALUE, low + 1);
-      setOffset(r, at, high);
+      setOffset(v, at, high);
       return;
     default:
       setScalar(r, at);
   }
 }
 
-/** The address of a value by itself: of an array of one element. */
-export function checkDirectValue(v: Pick<Verification, "program" | "refuse">, index: number, offset: number): void {
-  const map = v.program.maps[index]!;
-  if (mapType(map.type)?.directValue !== true)
-    v.refuse(Errno.EINVAL, "no direct value access support for this map type");
-  const text = `invalid access to map value pointer, value_size=${map.valueSize} off=${offset >>> 0}`;
-  if (map.maxEntries !== 1) v.refuse(Errno.ENOTSUPP, text);
-  if (offset >>> 0 >= map.valueSize) v.refuse(Errno.EINVAL, text);
+/** Only a subprogram that is walked where it is called can be called back. */
+function checkCallback(v: Verification, subprog: number): void {
+  if (subprog === 0 || v.functions.has(subprog)) v.refuse(Errno.EINVAL, "callback function not static");
 }
 
-function setOffset(r: Int32Array, at: number, offset: number): void {
-  const [type, aux] = [r[at]!, r[at + AUX]!];
-  setNumber(r, at, offset, offset >> 31);
-  r[at] = type;
-  r[at + AUX] = aux;
+function setOffset(v: Verification, at: number, offset: number): void {
+  const r = v.frame.words;
+  if (v.modern) setConstant(r, at + SCALAR, offset, offset >> 31);
+  else r[at + FIXED] = offset;
 }

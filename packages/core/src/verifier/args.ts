@@ -4,6 +4,7 @@ import type { HelperArg, HelperSpec } from "../spec/helper-words.ts";
 import { TAKES_PACKETS } from "../spec/helpers.ts";
 import { mapType } from "../spec/map-types.ts";
 import { checkReleased, dynptrFor, type KnownDynptr, newDynptr } from "./dynptrs.ts";
+import { formatArguments } from "./format.ts";
 import { checkAlignment, checkFields, checkPacket, checkRegion } from "./memory.ts";
 import { markPrecise } from "./precision.ts";
 import { Errno } from "./refusal.ts";
@@ -86,11 +87,13 @@ export function checkArgument(
   if (spec.releases === n) {
     if (r[at + REF] === 0) {
       const text =
-        spec.name === "sk_release"
+        spec.name === "sk_release" && v.modern
           ? `release helper bpf_sk_release expects referenced PTR_TO_BTF_ID passed to R${reg}`
           : undefined;
       v.refuse(Errno.EINVAL, text ?? `R${reg} must be referenced when passed to release function`);
     }
+    if (!v.modern && !isConstant(r, at + SCALAR))
+      v.deny(`variable ${typeName(r[at]!)} access var_off=${bitsText(r, at + SCALAR)} disallowed`);
     if (!isConstant(r, at + SCALAR) || (r[at + SCALAR]! | r[at + SCALAR + 1]! | r[at + FIXED]!) !== 0)
       v.refuse(Errno.EINVAL, `R${reg} must have zero offset when passed to release func or trusted arg to kfunc`);
     facts.released = r[at + REF]!;
@@ -411,4 +414,18 @@ function checkString(v: Verification, reg: number, at: number): void {
   checkRegion(v, at, reg, r[at + FIXED]!, map.valueSize - offset, map.valueSize, false);
   const { initial } = map;
   if (initial !== undefined && initial.indexOf(0, offset) < 0) v.refuse(Errno.EINVAL, "string is not zero-terminated");
+}
+
+/** The format of bpf_snprintf takes no more arguments than there are. */
+export function checkFormat(v: Verification): void {
+  const r = v.frame.words;
+  const [format, bytes] = [3 * REG_WORDS, 5 * REG_WORDS + SCALAR];
+  const count = r[bytes]!;
+  if (count % 8 !== 0) v.refuse(Errno.EINVAL);
+  const { initial } = v.map(r[format + AUX]!);
+  if (initial === undefined) return;
+  const from = r[format + SCALAR]! + r[format + FIXED]!;
+  const text = String.fromCharCode(...initial.subarray(from, initial.indexOf(0, from)));
+  const wanted = formatArguments(text);
+  if (wanted === undefined || 8 * wanted > count) v.refuse(Errno.EINVAL, "Invalid format string");
 }

@@ -4,7 +4,7 @@ import type { HelperName } from "../spec/helper-names.ts";
 import { type HelperSpec, helperArgs } from "../spec/helper-words.ts";
 import { allowedHelpers } from "../spec/kernel-profile.ts";
 import { mapType } from "../spec/map-types.ts";
-import { type CallFacts, checkArgument, fillMemory } from "./args.ts";
+import { type CallFacts, checkArgument, checkFormat, fillMemory } from "./args.ts";
 import { enterCallback } from "./callback.ts";
 import { sync } from "./deduce.ts";
 import { giveBack, isOfPacket, takenFrom } from "./dynptrs.ts";
@@ -54,6 +54,7 @@ export function callHelper(v: Verification, i: number): void {
   };
   for (let n = 1; n <= args.length; n++) checkArgument(v, spec, args, n, facts);
   if (facts.map !== 0) checkMap(v, spec, facts);
+  if (spec.name === "snprintf") checkFormat(v);
   if (spec.name === "timer_init" && v.frame.words[REG_WORDS + AUX] !== facts.map)
     v.refuse(Errno.EINVAL, "timer pointer in R1 map_uid=0 doesn't match map pointer in R2 map_uid=0");
   fillMemory(v, facts);
@@ -83,7 +84,12 @@ function checkPermission(v: Verification, spec: HelperSpec): void {
   if (spec.gpl && !isGplCompatible(v.program.license))
     v.refuse(Errno.EINVAL, "cannot call GPL-restricted function from non-GPL compatible program");
   if (spec.sleeps && v.program.sleepable !== true)
-    v.refuse(Errno.EINVAL, `sleepable helper ${named(spec)} in non-sleepable prog`);
+    v.refuse(
+      Errno.EINVAL,
+      v.modern
+        ? `sleepable helper ${named(spec)} in non-sleepable prog`
+        : "helper call might sleep in a non-sleepable prog",
+    );
   if (spec.sleeps && v.state.rcuSections > 0)
     v.refuse(Errno.EINVAL, `sleepable helper ${named(spec)} in rcu_read_lock region`);
   if (spec.sleeps && v.state.preemptSections > 0)
@@ -96,12 +102,18 @@ function checkMap(v: Verification, spec: HelperSpec, { map }: CallFacts): void {
   if (WRITES.has(spec.name) && ((flags & MAP_FLAGS.rdonly_prog) !== 0 || kind?.lookup === "constant"))
     v.deny("write into map forbidden");
   if (spec.name === "tail_call") {
-    if (type !== MAP_TYPES.prog_array) v.refuse(Errno.EINVAL, "expected prog array map for tail call");
+    if (type !== MAP_TYPES.prog_array)
+      v.refuse(
+        Errno.EINVAL,
+        v.modern ? "expected prog array map for tail call" : "kernel subsystem misconfigured verifier",
+      );
     return;
   }
   if (spec.name.startsWith("timer_")) return;
-  if (kind !== undefined && !kind.helpers.includes(spec.name as HelperName))
+  if (kind !== undefined && !kind.helpers.includes(spec.name as HelperName)) {
+    if (spec.name === "for_each_map_elem") v.refuse(Errno.ENOTSUPP, "callback function not allowed for map");
     v.refuse(Errno.EINVAL, `cannot pass map_type ${type} into func ${named(spec)}`);
+  }
 }
 
 const WRITES: ReadonlySet<string> = new Set(["map_update_elem", "map_delete_elem", "map_push_elem", "map_pop_elem"]);
@@ -110,7 +122,6 @@ function checkTailCall(v: Verification): void {
   if (v.state.rcuSections > 0) v.refuse(Errno.EINVAL, "tail_call cannot be used inside bpf_rcu_read_lock-ed region");
   if (v.state.preemptSections > 0)
     v.refuse(Errno.EINVAL, "tail_call cannot be used inside bpf_preempt_disable-ed region");
-  if (!v.typed && v.state.frames.length > 1) v.refuse(Errno.EINVAL, "tail_call is not allowed in subprogs without BTF");
   if (v.state.references.length > 0) v.refuse(Errno.EINVAL, "tail_call would lead to reference leak");
   if (v.state.lockId !== 0) v.refuse(Errno.EINVAL, "tail_call cannot be used inside bpf_spin_lock-ed region");
 }
@@ -215,6 +226,7 @@ function setLookup(v: Verification, i: number, spec: HelperSpec, facts: CallFact
           ? Type.SOCKET | orNull
           : Type.SOCK_COMMON | orNull,
       );
+      v.nextId(); // of the pointer that may be null, as of any lookup's
       const id = acquire(v, i);
       r[ID] = id;
       r[REF] = id;

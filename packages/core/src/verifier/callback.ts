@@ -66,7 +66,6 @@ export function enterCallback(
   _args: readonly HelperArg[],
   facts: CallFacts,
 ): void {
-  if (facts.callback === 0 || v.functions.has(facts.callback)) v.refuse(Errno.EINVAL, "callback function not static");
   const kind = CALLBACKS[spec.name];
   if (kind === undefined) v.refuse(Errno.EOPNOTSUPP, `callbacks of bpf_${spec.name} are not verified here yet`);
   const caller = v.frame;

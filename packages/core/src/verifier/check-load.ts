@@ -35,6 +35,8 @@ export function checkLoad(program: Program, type: ProgramTypeSpec, modern: boole
     const isNewer = map.type === MAP_TYPES.lpm_trie || map.type === MAP_TYPES.prog_array;
     if (program.sleepable === true && (!sleeps || (!modern && isNewer)))
       refuse("Sleepable programs can only use array, hash, ringbuf and local storage maps");
+    if (!modern && map.fields?.timer !== undefined && TRACING.has(type.name))
+      refuse("tracing progs cannot use bpf_timer yet");
     if (map.fields?.spin_lock === undefined) continue;
     if (type.name === "socket_filter") refuse("socket filter progs cannot use bpf_spin_lock yet");
     if (TRACING.has(type.name)) refuse("tracing progs cannot use bpf_spin_lock yet");

@@ -33,7 +33,8 @@ export function checkStacks(v: Verification): StackBytes {
     if (here > stackBytes) refuse(`combined stack size of ${frames + 1} calls is ${here}. Too large`, site);
     for (const callee of [...calls, ...callbacks]) {
       const call = callSite(insns, ops, structure, subprog, callee);
-      if (frames + 1 >= callFrames) refuse(`the call stack of ${frames + 2} frames is too deep !`, call, Errno.E2BIG);
+      if (frames + 1 >= callFrames)
+        refuse(`the call stack of ${frames + (v.modern ? 2 : 1)} frames is too deep !`, call, Errno.E2BIG);
       walk(callee, here, frames + 1, call);
     }
   };

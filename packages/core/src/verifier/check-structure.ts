@@ -5,6 +5,7 @@ import type { Insns } from "../isa/insns.ts";
 import { targetOf } from "../isa/targets.ts";
 import type { Program } from "../program.ts";
 import type { KernelProfile } from "../spec/kernel-profile.ts";
+import { mapType } from "../spec/map-types.ts";
 import { Errno, Refusal } from "./refusal.ts";
 import { ROWS, type Row } from "./rows.ts";
 
@@ -13,27 +14,48 @@ function refuse(text: string, insn: number | undefined, errno: number = Errno.EI
   throw new Refusal(errno, [text], undefined, insn);
 }
 
-/** Index in OPS of every instruction; −1 in second slots. @throws {Refusal} */
-export function checkInsns(program: Program, profile: KernelProfile): Int16Array {
+/** What {@link checkInsns} finds. */
+export interface CheckedInsns {
+  /** Index in OPS of every instruction; −1 in second slots. */
+  readonly ops: Int16Array;
+  /** Instructions that are refused where a path comes to them, and no earlier. */
+  readonly late: ReadonlyMap<number, Refusal> | undefined;
+}
+
+/** Mistakes that Linux 6.12 finds where a path comes to the instruction, and later kernels before. */
+const LATE_IN_6_12 = /uses reserved fields$|^R\d+ is invalid$|^BPF_ATOMIC uses invalid atomic opcode|^invalid may_goto/;
+/** @throws {Refusal} */
+export function checkInsns(program: Program, profile: KernelProfile): CheckedInsns {
   const { insns } = program;
+  const late = new Map<number, Refusal>();
+  const orLate = (i: number, check: () => void): void => {
+    try {
+      check();
+    } catch (error) {
+      if (!(error instanceof Refusal) || profile.version !== "6.12" || !LATE_IN_6_12.test(error.reason)) throw error;
+      late.set(i, error);
+    }
+  };
   if (insns.length === 0 || insns.length > profile.limits.programInsns) throw new Refusal(Errno.E2BIG, []);
   const ops = new Int16Array(insns.length).fill(-1);
   for (let i = 0; i < insns.length; i += insns.width(i)) {
     const op = opAt(insns, i);
-    if (op < 0) refuse(unknownText(insns, i), i);
+    if (op < 0) refuse(unknownText(insns, i, profile), i);
     ops[i] = op;
     if (ROWS[op]!.kind === "callx") refuse("unknown opcode 8d", i);
-    checkFields(program, i, op, profile);
+    orLate(i, () => checkFields(program, i, op, profile));
   }
-  return ops;
+  return { ops, late: late.size > 0 ? late : undefined };
 }
 
 const CLASS = 7;
 
-function unknownText(insns: Insns, i: number): string {
+function unknownText(insns: Insns, i: number, { version }: KernelProfile): string {
   const code = insns.code(i);
   const hex = code.toString(16).padStart(2, "0");
   const group = code & CLASS;
+  // Later kernels look at the last instruction first.
+  if (code === 0x18 && i + 1 >= insns.length && version !== "6.12") return "last insn is not an exit or jmp";
   if (code === 0x18)
     return i + 1 >= insns.length || insns.code(i + 1) !== 0
       ? "invalid bpf_ld_imm64 insn"
@@ -48,7 +70,7 @@ function unknownText(insns: Insns, i: number): string {
   }
   if (code === 0xc3 || code === 0xdb)
     return `BPF_ATOMIC uses invalid atomic opcode ${(insns.imm(i) & 0xff).toString(16).padStart(2, "0")}`;
-  if (code === 0xcb || code === 0xd3) return "invalid atomic operand size";
+  if ((code === 0xcb || code === 0xd3) && version !== "6.12") return "invalid atomic operand size";
   if (code === 0xe5) return `invalid may_goto imm ${insns.imm(i)}`;
   if (code === 0x85) return "BPF_CALL uses reserved fields";
   return `unknown opcode ${hex}`;
@@ -59,13 +81,28 @@ function checkFields(program: Program, i: number, op: number, profile: KernelPro
   const row = ROWS[op]!;
   const outside = registersOf(insns, i, op) & ~0x7ff;
   if (outside !== 0) refuse(`R${31 - Math.clz32(outside & -outside)} is invalid`, i);
-  if (reservedFieldOf(insns, i, op) !== undefined) refuse(reservedText(insns, i, row.kind), i);
+  const reserved = reservedFieldOf(insns, i, op);
+  // Nobody looks at the offset of an exit.
+  if (reserved !== undefined && !(row.kind === "exit" && reserved === "off"))
+    refuse(reservedText(insns, i, row.kind, profile), i);
   const imm = insns.imm(i);
   if (profile.version === "6.12") refuseNewer(insns, i, row);
+  if (row.kind === "loadImm64" && (insns.src(i) === 2 || insns.src(i) === 6) && imm >= 0 && imm < program.maps.length)
+    checkDirectValue(program, i);
   if (row.kind === "loadImm64" && (insns.src(i) === 1 || insns.src(i) === 2))
     refuse(`fd ${imm} is not pointing to valid bpf_map`, i, 9);
   if (row.kind === "loadImm64" && (insns.src(i) === 5 || insns.src(i) === 6) && (imm < 0 || imm >= program.maps.length))
     refuse(`fd ${imm} is not pointing to valid bpf_map`, i, 9);
+}
+
+/** The address of a value by itself: of an array of one element. */
+function checkDirectValue({ insns, maps }: Program, i: number): void {
+  const map = maps[insns.imm(i)]!;
+  const offset = insns.imm(i + 1) >>> 0;
+  if (mapType(map.type)?.directValue !== true) refuse("no direct value access support for this map type", i);
+  const text = `invalid access to map value pointer, value_size=${map.valueSize} off=${offset}`;
+  if (map.maxEntries !== 1) refuse(text, i, Errno.ENOTSUPP);
+  if (offset >= map.valueSize) refuse(text, i);
 }
 
 /** What Linux 6.12 does not know yet. */
@@ -77,7 +114,7 @@ function refuseNewer(insns: Insns, i: number, row: Row): void {
   if (row.kind === "mayGoto" && insns.off(i) === 0) refuse("invalid may_goto off 0 imm 0", i);
 }
 
-function reservedText(insns: Insns, i: number, kind: string): string {
+function reservedText(insns: Insns, i: number, kind: string, { version }: KernelProfile): string {
   const code = insns.code(i);
   switch (kind) {
     case "neg":
@@ -119,14 +156,22 @@ function reservedText(insns: Insns, i: number, kind: string): string {
     case "jumpIf":
       return "BPF_JMP/JMP32 uses reserved fields";
     case "mayGoto":
-      return `invalid may_goto imm ${insns.imm(i)}`;
+      return version === "6.12"
+        ? `invalid may_goto off ${insns.off(i)} imm ${insns.imm(i)}`
+        : `invalid may_goto imm ${insns.imm(i)}`;
     default:
       return `opcode ${code.toString(16)} uses reserved fields`;
   }
 }
 
 /** Jumps, ends of subprograms, and what can be reached. @throws {Refusal} */
-export function checkFlow(program: Program, structure: Structure, ops: Int16Array, typed: boolean): void {
+export function checkFlow(
+  program: Program,
+  structure: Structure,
+  ops: Int16Array,
+  typed: boolean,
+  { version }: KernelProfile,
+): void {
   const { insns } = program;
   for (const { start, end } of structure.subprogs) {
     let last = start;
@@ -155,7 +200,20 @@ export function checkFlow(program: Program, structure: Structure, ops: Int16Arra
   for (let i = 0; i < insns.length; i += insns.width(i)) {
     if ((structure.marks[i]! & Mark.REACHABLE) === 0) refuse(`unreachable insn ${i}`, i);
   }
-  checkRecursion(insns, ops, structure, typed);
+  // Linux 6.12 finds a recursion where it walks too deep.
+  if (version !== "6.12") checkRecursion(insns, ops, structure, typed);
+  if (!typed) checkUntyped(insns, ops, structure);
+}
+
+/** What subprograms without types cannot do: leave the program from inside of a call. */
+function checkUntyped(insns: Insns, ops: Int16Array, { subprogs }: Structure): void {
+  for (const { start, end } of subprogs.slice(1)) {
+    for (let i = start; i < end; i += insns.width(i)) {
+      const { kind } = ROWS[ops[i]!]!;
+      if (kind === "packetLoad") refuse("LD_ABS is not allowed in subprogs without BTF", i);
+      if (kind === "tailCall") refuse("tail_call is not allowed in subprogs without BTF", i);
+    }
+  }
 }
 
 /** Subprograms that call themselves, in the end; their names are known where the program has types. */

@@ -11,7 +11,9 @@ import { jumpIf } from "./jump.ts";
 import { callKfunc } from "./kfuncs.ts";
 import { atomic, load, packetLoad, store } from "./load-store.ts";
 import { visit } from "./prune.ts";
+import { forgetPackets } from "./references.ts";
 import { Errno, Refusal } from "./refusal.ts";
+import { setScalar } from "./register.ts";
 import { ROWS } from "./rows.ts";
 import type { Verification } from "./verification.ts";
 
@@ -42,6 +44,8 @@ export function explore(v: Verification, deadline: number, now: () => number): v
     state.note(i, 0);
     v.log.before(v, i);
     v.watch?.(v);
+    const late = v.late?.get(i);
+    if (late !== undefined) throw late;
     const to = step(v, i);
     v.log.after(v, i);
     if (to < 0) {
@@ -104,7 +108,7 @@ function step(v: Verification, i: number): number {
       return i + 1;
     case "packetLoad":
       packetLoad(v, i);
-      return i + 1;
+      return v.state.frames.length > 1 ? leaveEarly(v, i) : i + 1;
     case "jumpIf":
       v.counters.jumps++;
       return jumpIf(v, i, row);
@@ -118,10 +122,13 @@ function step(v: Verification, i: number): number {
       v.counters.jumps++;
       return callSubprog(v, i);
     case "callHelper":
-    case "tailCall":
       v.counters.jumps++;
       callHelper(v, i);
       return i + 1;
+    case "tailCall":
+      v.counters.jumps++;
+      callHelper(v, i);
+      return v.modern && v.state.frames.length > 1 ? leaveEarly(v, i) : i + 1;
     case "callKfunc":
       v.counters.jumps++;
       callKfunc(v, i);
@@ -132,6 +139,14 @@ function step(v: Verification, i: number): number {
     default:
       return v.refuse(Errno.EOPNOTSUPP, `${row.kind} is not verified here yet`);
   }
+}
+
+/** The program may have ended inside of a call: its caller goes on as if anything had been returned. The rest of the subprogram waits. */
+function leaveEarly(v: Verification, i: number): number {
+  v.fork(i + 1, i);
+  forgetPackets(v);
+  setScalar(v.frame.words, 0);
+  return exitFrame(v);
 }
 
 /** A loop that may go on: once more with numbers that nothing depends on forgotten, and out of it. */

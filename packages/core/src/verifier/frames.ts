@@ -19,8 +19,7 @@ import { bigOf } from "./words.ts";
 /** Adds a frame to a state and enters its subprogram. */
 export function pushFrame(v: Verification, state: State<StoredState>, origin: FrameOrigin): Frame {
   const depth = state.frames.length;
-  if (depth >= v.profile.limits.callFrames)
-    v.refuse(Errno.E2BIG, `the call stack of ${depth + (v.modern ? 1 : 0)} frames is too deep`);
+  if (depth >= v.profile.limits.callFrames) v.refuse(Errno.E2BIG, `the call stack of ${depth + 1} frames is too deep`);
   const frame = new Frame(origin, v.spare.pop());
   frame.begin(depth);
   state.frames.push(frame);
@@ -175,7 +174,7 @@ function callGlobal(v: Verification, i: number, subprog: number, signature: Func
       checkGlobalArg(v, reg, arg);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      throw new Refusal(Errno.EINVAL, [...error.lines, blame]);
+      throw new Refusal(arg === "ctx" ? error.errno : Errno.EINVAL, [...error.lines, blame]);
     }
   }
   v.clobber();
@@ -199,7 +198,7 @@ function checkGlobalArg(v: Verification, reg: number, arg: string): void {
     if (type !== Type.SCALAR) v.deny(`R${reg} is not a scalar`);
     return;
   }
-  if (type !== Type.CONTEXT) v.deny(`R${reg} type=${typeName(type)} expected=ctx`);
+  if (type !== Type.CONTEXT) v.refuse(Errno.EINVAL, `R${reg} type=${typeName(type)} expected=ctx`);
   checkContext(v, reg, at);
 }
 

@@ -105,9 +105,13 @@ export function atomic(v: Verification, i: number, row: Row): void {
 export function packetLoad(v: Verification, i: number): void {
   if (!v.type.packetLoads) v.refuse(Errno.EINVAL, "BPF_LD_[ABS|IND] instructions not allowed for this program type");
   const isIndirect = (v.insns.code(i) & 0xe0) === 0x40;
-  if (!v.typed && v.structure.subprogs.length > 1)
-    v.refuse(Errno.EINVAL, "LD_ABS is not allowed in subprogs without BTF");
-  if (v.state.references.length > 0) v.refuse(Errno.EINVAL, "BPF_LD_[ABS|IND] would lead to reference leak");
+  if (v.state.references.length > 0)
+    v.refuse(
+      Errno.EINVAL,
+      v.modern
+        ? "BPF_LD_[ABS|IND] would lead to reference leak"
+        : "BPF_LD_[ABS|IND] cannot be mixed with socket references",
+    );
   if (v.state.lockId !== 0) v.refuse(Errno.EINVAL, "BPF_LD_[ABS|IND] cannot be used inside bpf_spin_lock-ed region");
   const at = v.read(6);
   const r = v.frame.words;

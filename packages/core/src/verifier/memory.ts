@@ -14,6 +14,7 @@ import {
   fixedOf,
   ID,
   isPacket,
+  REG_WORDS,
   SCALAR,
   setNumber,
   setPointer,
@@ -47,12 +48,17 @@ const AS_IT_IS: ReadonlySet<string> = new Set(["kprobe", "tracepoint", "raw_trac
 
 /** An access of `size` bytes at register `reg` + `off`; a load fills `value` and does not extend it. */
 export function accessMemory(v: Verification, reg: number, off: number, size: number, access: Access): void {
+  const type = v.frame.words[reg * REG_WORDS]!;
+  accessThrough(v, reg, off, size, access);
+  recordType(v, type);
+}
+
+function accessThrough(v: Verification, reg: number, off: number, size: number, access: Access): void {
   const at = v.read(reg);
   const r = v.frame.words;
   const type = r[at]!;
   const base = baseOf(type);
   checkAlignment(v, at, off, size, access.aligned === true);
-  recordType(v, type);
   if ((type & Flag.MAYBE_NULL) !== 0 || base === Type.SCALAR) v.deny(`R${reg} invalid mem access '${typeName(type)}'`);
   const place = off + fixedOf(r, at);
   switch (base) {

@@ -30,7 +30,11 @@ export function accessSocket(
   const common = baseOf(type) === Type.SOCK_COMMON && ((place >= 8 && place < 24) || place >= 76);
   const isTcp = baseOf(type) === Type.TCP_SOCK;
   const fits = isTcp
-    ? place >= 0 && place + size <= TCP_BYTES && place % size === 0 && size === (COUNTERS.has(place) ? 8 : 4)
+    ? place >= 0 &&
+      place + size <= TCP_BYTES &&
+      place % size === 0 &&
+      size === (COUNTERS.has(place) ? 8 : 4) &&
+      !COUNTERS.has(place - 4)
     : !common &&
       spec.fields.some((field) => contextFieldAt({ ...spec, fields: [open(field)] }, undefined, place, size, false));
   if (!fits) v.deny(`R${reg} invalid ${typeName(type)} access off=${place} size=${size}`);

@@ -45,6 +45,7 @@ export interface VerificationParts {
   readonly program: Program;
   readonly structure: Structure;
   readonly ops: Int16Array;
+  readonly late: ReadonlyMap<number, Refusal> | undefined;
   readonly live: Uint16Array;
   readonly points: Uint8Array;
   readonly profile: KernelProfile;
@@ -73,6 +74,8 @@ export class Verification {
   readonly structure: Structure;
   /** Index in OPS of each instruction. */
   readonly ops: Int16Array;
+  /** Instructions that no path may come to. */
+  readonly late: ReadonlyMap<number, Refusal> | undefined;
   /** Registers that are read before they are written, from each instruction on. */
   readonly live: Uint16Array;
   /** Bits of `Point`. */
@@ -142,6 +145,7 @@ export class Verification {
     this.insns = parts.program.insns;
     this.structure = parts.structure;
     this.ops = parts.ops;
+    this.late = parts.late;
     this.live = parts.live;
     this.points = parts.points;
     this.profile = parts.profile;

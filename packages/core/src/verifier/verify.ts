@@ -131,9 +131,9 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     chainBytes,
   });
   try {
-    const ops = checkInsns(program, profile);
+    const { ops, late } = checkInsns(program, profile);
     const structure = structureOf(program);
-    checkFlow(program, structure, ops, typed);
+    checkFlow(program, structure, ops, typed, profile);
     checkLoad(program, type, profile.version !== "6.12");
     if (options.target !== undefined) checkTarget(program, options.target);
     const live = liveRegisters(program.insns, ops, structure, program.kfuncs);
@@ -145,6 +145,7 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
       program,
       structure,
       ops,
+      late,
       live,
       points,
       profile,
