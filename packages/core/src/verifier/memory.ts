@@ -24,7 +24,7 @@ import {
 } from "./register.ts";
 import { isConstant, MASK, SMIN, UMAX } from "./scalar.ts";
 import { loadFromStack, stackRange, storeToStack } from "./stack.ts";
-import { accessStruct } from "./structs.ts";
+import { accessStruct, findMember } from "./structs.ts";
 import { bitsText } from "./text.ts";
 import { accessTypedContext } from "./typed-context.ts";
 import type { Verification } from "./verification.ts";
@@ -121,6 +121,10 @@ function accessThrough(v: Verification, reg: number, off: number, size: number, 
 function readMap(v: Verification, at: number, reg: number, place: number, size: number): void {
   const struct = mapStruct(v.map(v.frame.words[at + AUX]!).type);
   if (place < 0) v.deny(`R${reg} is ${struct} invalid negative access: off=${place}`);
+  if (v.types?.struct(struct) !== undefined) {
+    findMember(v, v.types, struct, place, size);
+    return;
+  }
   for (const [key, name] of Object.entries(v.profile.mapPointers)) {
     const member = Number(key);
     if (place >= member + 8 || place + size <= member || (place === member && size === 8)) continue;

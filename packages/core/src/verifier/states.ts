@@ -58,7 +58,7 @@ export interface VerifierValue {
 export interface VerifierSlot {
   /** Offset from r10: −8, −16, … */
   readonly offset: number;
-  /** What each byte holds, lowest address first: `r` part of a register, `m` some number, `0` zero, `?` nothing. */
+  /** What each byte holds, lowest address first: `r` part of a register, `m` some number, `0` zero, `i` an iterator, `d` a dynptr, `?` nothing. */
   readonly bytes: string;
   /** The register that was stored there. */
   readonly value?: VerifierValue;
@@ -189,7 +189,7 @@ function frameOf(v: Verification, { words, depth, origin }: Frame, index: number
     const value = isSpill(kinds) ? valueAt(v, words, spillAt(slot), index) : undefined;
     stack.push({
       offset: -8 * (slot + 1),
-      bytes: Array.from({ length: 8 }, (_, byte) => "?rm0"[kindAt(kinds, byte)] ?? "?").join(""),
+      bytes: Array.from({ length: 8 }, (_, byte) => "?rm0id"[kindAt(kinds, byte)] ?? "?").join(""),
       ...(value === undefined ? {} : { value }),
       text: slotText(v, kinds, words, spillAt(slot), slot, index).trimStart(),
     });

@@ -13,7 +13,7 @@ export const MEMORY: readonly MessageKind[] = [
     id: "null-dereference",
     class: "null",
     title: "A pointer that may be null is followed",
-    pattern: /^R\d+ invalid mem access '\w+_or_null'$/,
+    pattern: /^R\d+ invalid mem access '\w+_or_null_?'$/,
     suggestion: "Compare the pointer with 0 first, and follow it only where it is not 0.",
   },
   {
@@ -66,7 +66,7 @@ export const MEMORY: readonly MessageKind[] = [
     class: "memory",
     title: "A pointer is followed that does not lead to memory",
     pattern:
-      /^R\d+ invalid mem access '(?!scalar')\w+(?<!_or_null)'$|^R\d+ is ptr_\w* access (user|percpu) memory: off=-?\d+$/,
+      /^R\d+ invalid mem access '(?!scalar')\w+(?<!_or_null_?)'$|^R\d+ is ptr_\w* access (user|percpu) memory: off=-?\d+$/,
     suggestion:
       "Read and write through the pointer that the memory has; the end of a packet, a map and a function are no memory.",
   },
