@@ -1,4 +1,5 @@
 // When a path may end where another one has been: everything that it can do from here, the other one could do.
+import { unpackRegister } from "./pack.ts";
 import {
   AUX,
   baseOf,
@@ -20,6 +21,7 @@ import { bitsWithin, isConstant, rangesWithin, SCALAR_WORDS } from "./scalar.ts"
 import {
   Byte,
   eight,
+  type Frame,
   hasWords,
   isFullSpill,
   isSpecial,
@@ -30,7 +32,7 @@ import {
   type State,
   spillAt,
 } from "./state.ts";
-import { Reader, type StoredState } from "./store.ts";
+import { Marks, Reader, type StoredState } from "./store.ts";
 import type { Verification } from "./verification.ts";
 
 /** How much must agree: what matters, everything, or what matters with ranges even of values that no decision depended on. */
@@ -79,8 +81,8 @@ export interface Pruning {
   ) => boolean;
   /** Whether a pointer covers another one of its type. */
   readonly pointerCovers: (stored: Int32Array, x: number, now: Int32Array, y: number) => boolean;
-  /** Whether a slot counts, given whether somebody reads it below. */
-  readonly slotCounts: (isRead: boolean) => boolean;
+  /** Which slots count, given those that somebody reads below: a bit for each of 32 slots. */
+  readonly slotsThatCount: (read: number) => number;
   /** How much must agree where what a state led to is not all known yet: loops that have a bound of their own, callbacks. */
   readonly open: Exactness;
   /** Whether a number that a decision depended on is traced back into the slot that it was loaded from. */
@@ -99,7 +101,7 @@ export const PRUNING: Pruning = {
       bitsWithin(stored, x + SCALAR, now, y + SCALAR)),
   pointerCovers: (stored, x, now, y) =>
     rangesWithin(stored, x + SCALAR, now, y + SCALAR) && bitsWithin(stored, x + SCALAR, now, y + SCALAR),
-  slotCounts: (isRead) => isRead,
+  slotsThatCount: (read) => read,
   open: "ranges",
   tracesSlots: true,
   byteCovers: (stored, now) =>
@@ -109,6 +111,7 @@ export const PRUNING: Pruning = {
 const ids = new IdMap();
 const old = new Int32Array(REG_WORDS);
 const fake = new Int32Array(REG_WORDS);
+const reader = new Reader();
 let unique = -1;
 /** Where the last comparison found a difference: see {@link differingPlace}. */
 let place = 0;
@@ -128,7 +131,8 @@ export function differingPlace(): number {
 }
 
 function sameWords(r: Int32Array, x: number, y: number): boolean {
-  for (const word of [TYPE, AUX, FRAME, DELTA, LINK]) if (old[word] !== r[x + word]) return false;
+  if (old[TYPE] !== r[x + TYPE] || old[AUX] !== r[x + AUX] || old[FRAME] !== r[x + FRAME]) return false;
+  if (old[DELTA] !== r[x + DELTA] || old[LINK] !== r[x + LINK]) return false;
   for (let i = 0; i < SCALAR_WORDS; i++) if (old[SCALAR + i] !== r[y + i]) return false;
   return true;
 }
@@ -177,36 +181,83 @@ function covers(v: Verification, r: Int32Array, x: number, how: Exactness): bool
 }
 
 /**
- * Whether the stored state covers the current one. Cost: the words of the packed state.
- *
- * `liveness`: whether all that the stored state led to is known, so that what nobody read there may differ.
+ * Whether the stored state covers the current one. What was different the last time is looked at first: it mostly is again. Cost: the words
+ * of the packed state, but for numbers that nothing depended on, which are passed over.
  */
 export function stateCovers(v: Verification, stored: StoredState, state: State<StoredState>, how: Exactness): boolean {
-  if (stored.frames !== state.frames.length) return differAt(Differing.CALLS);
+  const frames = stored.frames;
+  if (frames !== state.frames.length) return differAt(Differing.CALLS);
+  if (stored.differenceAt !== 0 && !v.log.records && stillDiffers(v, stored, state, how)) return false;
   ids.clear();
   unique = -1;
   if (!sameReferences(stored, state)) return differAt(Differing.HELD);
-  const reader = new Reader(stored.words);
-  for (let f = 0; f < stored.frames; f++) {
+  reader.begin(stored.words);
+  for (let f = 0; f < frames; f++) {
     reader.frame();
-    const frame = state.frames[f]!;
-    if (reader.callSite !== frame.origin.callSite || reader.subprog !== frame.origin.subprog)
-      return differAt(Differing.CALLS);
+    const { origin, callbackDepth } = state.frames[f]!;
+    if (reader.callSite !== origin.callSite || reader.subprog !== origin.subprog) return differAt(Differing.CALLS);
     // Where a callback had been entered more often, fewer calls of it were left to walk through.
-    if (reader.callbackDepth > frame.callbackDepth) return differAt(Differing.CALLS);
-    if (
-      (reader.callSite >= 0 || frame.callbackDepth !== 0) &&
-      reader.callbackDepth !== frame.callbackDepth &&
-      how !== "ranges"
-    )
-      if (how === "exact") return differAt(Differing.CALLS);
-    for (let reg = 0; reg < 10; reg++) {
-      if (((reader.mask >> reg) & 1) === 0) continue;
-      reader.register(old, 0);
-      old[PRECISE] = stored.isPrecise(f, reg) ? 1 : 0;
-      if (!covers(v, frame.words, regAt(reg), how)) return differAt((f << 8) | reg);
+    if (reader.callbackDepth > callbackDepth) return differAt(Differing.CALLS);
+    const called = reader.callSite >= 0 || callbackDepth !== 0;
+    if (called && how === "exact" && reader.callbackDepth !== callbackDepth) return differAt(Differing.CALLS);
+    if (!registersCover(v, stored, state, f, how) || !stackCovers(v, stored, state, f, how)) return false;
+    reader.p = reader.end;
+  }
+  return true;
+}
+
+/** Whether what was different the last time is different again. */
+function stillDiffers(v: Verification, stored: StoredState, state: State<StoredState>, how: Exactness): boolean {
+  const { difference, differenceAt, words } = stored;
+  const f = difference >> 8;
+  ids.clear();
+  unique = -1;
+  place = difference;
+  if ((difference & 0x80) === 0) {
+    const reg = difference & 0x7f;
+    unpackRegister(words, differenceAt, old, 0);
+    old[PRECISE] = stored.isPrecise(f, reg) ? 1 : 0;
+    return !covers(v, state.frames[f]!.words, regAt(reg), how);
+  }
+  const slot = difference & 0x7f;
+  const counts = v.tables.pruning.slotsThatCount(words[stored.marks(f, Marks.READ) + (slot >> 5)]!);
+  if (how === "enough" && ((counts >> (slot & 31)) & 1) === 0) return false;
+  const kinds = words[differenceAt]!;
+  if (hasWords(kinds)) unpackRegister(words, differenceAt + 1, old, 0);
+  old[PRECISE] = stored.isPreciseSlot(f, slot) ? 1 : 0;
+  return !slotFits(v, kinds, state.frames[f]!, slot, how);
+}
+
+/** Notes where states differ, and where that begins among the words of the stored one. */
+function differIn(stored: StoredState, where: number, at: number): false {
+  stored.difference = where;
+  stored.differenceAt = at;
+  return differAt(where);
+}
+
+function registersCover(
+  v: Verification,
+  stored: StoredState,
+  state: State<StoredState>,
+  f: number,
+  how: Exactness,
+): boolean {
+  const { words } = state.frames[f]!;
+  const packed = stored.words;
+  const precise = packed[stored.marks(f, Marks.PRECISE)]!;
+  // Numbers that no decision depended on: whatever number is there now will do.
+  const any = how === "enough" ? packed[stored.marks(f, Marks.NUMBERS)]! & ~precise : 0;
+  for (let reg = 0; reg < 10; reg++) {
+    if (((reader.mask >> reg) & 1) === 0) continue;
+    const at = reader.p;
+    reader.skip();
+    if (((any >> reg) & 1) === 1) {
+      if (words[regAt(reg)] !== Type.SCALAR) return differIn(stored, (f << 8) | reg, at);
+      continue;
     }
-    if (!stackCovers(v, stored, reader, state, f, how)) return false;
+    unpackRegister(packed, at, old, 0);
+    old[PRECISE] = (precise >> reg) & 1;
+    if (!covers(v, words, regAt(reg), how)) return differIn(stored, (f << 8) | reg, at);
   }
   return true;
 }
@@ -223,35 +274,60 @@ function sameReferences(stored: StoredState, state: State<StoredState>): boolean
 function stackCovers(
   v: Verification,
   stored: StoredState,
-  reader: Reader,
   state: State<StoredState>,
   f: number,
   how: Exactness,
 ): boolean {
   const frame = state.frames[f]!;
-  const { words } = frame;
-  for (let slot = 0; slot < reader.depth; slot++) {
-    const kinds = reader.kinds();
-    const spilled = hasWords(kinds);
-    if (spilled) reader.register(old, 0);
-    old[PRECISE] = stored.isPreciseSlot(f, slot) ? 1 : 0;
-    if (how === "enough" && !v.tables.pruning.slotCounts(stored.isRead(f, slot))) continue;
-    const now = slot < frame.depth ? words[KINDS + slot]! : 0;
-    if (how === "exact") {
-      const same = isSpecial(kinds)
-        ? sameObject(words, spillAt(slot))
-        : !spilled || covers(v, words, spillAt(slot), how);
-      if (now !== kinds || !same) return differAt((f << 8) | 0x80 | slot);
+  const packed = stored.words;
+  const enough = how === "enough";
+  const [read, precise, whole] = [
+    stored.marks(f, Marks.READ),
+    stored.marks(f, Marks.PRECISE) + 1,
+    stored.marks(f, Marks.WHOLE),
+  ];
+  const { slotsThatCount } = v.tables.pruning;
+  const low = enough ? slotsThatCount(packed[read]!) : -1;
+  const high = enough ? slotsThatCount(packed[read + 1]!) : -1;
+  const end = Math.min(reader.depth, high !== 0 ? 64 - Math.clz32(high) : 32 - Math.clz32(low));
+  for (let slot = 0; slot < end; slot++) {
+    const at = reader.p;
+    const kinds = packed[at]!;
+    reader.p++;
+    if (hasWords(kinds)) reader.skip();
+    const bit = slot & 31;
+    if ((((slot < 32 ? low : high) >> bit) & 1) === 0) continue;
+    const half = slot >> 5;
+    const isPrecise = (packed[precise + half]! >> bit) & 1;
+    if (
+      enough &&
+      isPrecise === 0 &&
+      ((packed[whole + half]! >> bit) & 1) === 1 &&
+      slot < frame.depth &&
+      isFullSpill(frame.words[KINDS + slot]!) &&
+      frame.words[spillAt(slot)] === Type.SCALAR
+    )
       continue;
-    }
-    if (!slotCovers(v, kinds, now, words, slot, how)) return differAt((f << 8) | 0x80 | slot);
+    if (hasWords(kinds)) unpackRegister(packed, at + 1, old, 0);
+    old[PRECISE] = isPrecise;
+    if (!slotFits(v, kinds, frame, slot, how)) return differIn(stored, (f << 8) | 0x80 | slot, at);
   }
   return true;
 }
 
+/** Whether a slot with `kinds`, and what `old` holds of it, covers the frame's. */
+function slotFits(v: Verification, kinds: number, frame: Frame, slot: number, how: Exactness): boolean {
+  const { words, depth } = frame;
+  const now = slot < depth ? words[KINDS + slot]! : 0;
+  if (how !== "exact") return slotCovers(v, kinds, now, words, slot, how);
+  if (now !== kinds) return false;
+  if (isSpecial(kinds)) return sameObject(words, spillAt(slot));
+  return !isSpill(kinds) || covers(v, words, spillAt(slot), how);
+}
+
 /** Objects of one sort in one state; how often an iterator has moved on makes no difference. */
 function sameObject(r: Int32Array, x: number): boolean {
-  for (const word of [TYPE, AUX, FRAME]) if (old[word] !== r[x + word]) return false;
+  if (old[TYPE] !== r[x + TYPE] || old[AUX] !== r[x + AUX] || old[FRAME] !== r[x + FRAME]) return false;
   return ids.pairs(old[ID]!, r[x + ID]!) && ids.pairs(old[REF]!, r[x + REF]!);
 }
 

@@ -71,7 +71,8 @@ function next(v: Verification): boolean {
   v.recycle();
   const state = v.pending.pop();
   if (state === undefined) return false;
-  for (const frame of state.frames) frame.expand(v.spare);
+  // What was packed last is unpacked first.
+  for (let f = state.frames.length - 1; f >= 0; f--) state.frames[f]!.unpack(v.packing, v.spare, f);
   v.state = state;
   v.log.resumed(v);
   return true;

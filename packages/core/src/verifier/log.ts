@@ -24,6 +24,8 @@ const COLUMN = 38;
 export class Log {
   readonly level: LogLevel;
   readonly lines: string[] = [];
+  /** Whether it is told of states that were compared, and of what counts in them. */
+  readonly records: boolean = false;
   /** Characters that may be kept; older lines go first. */
   readonly limit: number;
   /** Lines that were dropped because there were too many. */
@@ -190,11 +192,11 @@ export class Log {
     ];
   }
 
-  /** What a stored state depended on holds for the current path, too. */
-  inherits(_v: Verification, stored: StoredState): void {
+  /** What a stored state depended on, which is `wanted`, holds for the current path, too. */
+  inherits(wanted: Int32Array, stored: StoredState): void {
     if (this.level < 2) return;
     for (let frame = stored.frames - 1; frame >= 0; frame--) {
-      const { regs, slots } = wantedText(stored.precise, frame);
+      const { regs, slots } = wantedText(wanted, frame);
       const names = [...regs, ...slots.map((slot) => `fp${slot}`)];
       if (names.length > 0) this.add(`frame ${frame}: propagating ${names.join(",")}`);
     }

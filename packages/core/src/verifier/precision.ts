@@ -3,14 +3,12 @@ import { targetOf } from "../isa/targets.ts";
 import { helperSpec } from "./prototypes.ts";
 import { REG_WORDS, Type } from "./register.ts";
 import { ROWS } from "./rows.ts";
-import { isFullSpill, isSpill } from "./state.ts";
-import { eachStored, type StoredState } from "./store.ts";
+import { Marks, type StoredState } from "./store.ts";
 import type { Verification } from "./verification.ts";
 
 /** Registers and slots that are wanted, by frame: registers, slots 0..31, slots 32..63. */
 const wanted = new Int32Array(3 * 16);
 let top = 0;
-const scratch = new Int32Array(REG_WORDS);
 
 function isWanted(frame: number, reg: number): boolean {
   return ((wanted[3 * frame]! >> reg) & 1) === 1;
@@ -36,33 +34,45 @@ function dropSlot(frame: number, slot: number): void {
   wanted[3 * frame + 1 + (slot >> 5)]! &= ~(1 << (slot & 31));
 }
 
+/** Frames that can have something wanted. */
+let depth = 0;
+
 function nothingWanted(): boolean {
-  for (let i = 0; i < wanted.length; i++) if (wanted[i] !== 0) return false;
+  for (let i = 0; i < 3 * depth; i++) if (wanted[i] !== 0) return false;
   return true;
+}
+
+/** Nothing is wanted, in the frames of the current path. */
+function beginAt(v: Verification): void {
+  wanted.fill(0);
+  depth = v.state.frames.length;
+  top = depth - 1;
 }
 
 /** A decision at the current instruction depended on the number in a register of the current frame. */
 export function markPrecise(v: Verification, reg: number): void {
   if (v.frame.words[reg * REG_WORDS] !== Type.SCALAR) return;
-  wanted.fill(0);
-  top = v.state.frames.length - 1;
+  beginAt(v);
   want(top, reg);
   walkBack(v, true);
 }
 
 /** The current path ends where an equal one has been: what that one depended on, this one does too. */
 export function inheritPrecision(v: Verification, stored: StoredState): void {
-  wanted.fill(0);
-  top = v.state.frames.length - 1;
-  for (let i = 0; i < 3 * stored.frames; i++) wanted[i] = stored.precise[i]!;
+  beginAt(v);
+  for (let f = 0; f < stored.frames; f++) {
+    const precise = stored.marks(f, Marks.PRECISE);
+    for (let i = 0; i < 3; i++) wanted[3 * f + i] = stored.words[precise + i]!;
+  }
   if (nothingWanted()) return;
-  v.log.inherits(v, stored);
+  v.log.inherits(wanted, stored);
   walkBack(v, false);
 }
 
 function walkBack(v: Verification, skipsLast: boolean): void {
   const { state } = v;
   let history = state.history;
+  let begin = 0;
   let length = state.historyLength;
   let parent = state.parent;
   let first = state.first;
@@ -72,7 +82,7 @@ function walkBack(v: Verification, skipsLast: boolean): void {
   let later = skipsLast ? -1 : state.insn;
   for (;;) {
     v.log.preciseStart(v, top, last, first, next);
-    for (let h = length - 1; h >= 0; h--) {
+    for (let h = length - 1; h >= begin; h--) {
       const links = h;
       while (history[h]! < 0) h--;
       const word = history[h]!;
@@ -102,8 +112,9 @@ function walkBack(v: Verification, skipsLast: boolean): void {
     first = parent.first;
     // For the log only.
     last = v.log.level < 2 ? -1 : lastOf(parent.history);
-    history = parent.history;
-    length = history.length;
+    history = parent.words;
+    begin = parent.historyAt;
+    length = parent.marksAt;
     if (later < 0) later = next;
     parent = parent.parent;
   }
@@ -132,40 +143,34 @@ function isLinkWanted(link: number): boolean {
 
 /** Marks what is wanted in a stored state, and wants no longer what is marked already or is no number; true when nothing is left. */
 function markIn(v: Verification, stored: StoredState): boolean {
-  let left = false;
-  const keep = new Int32Array(3 * stored.frames);
-  eachStored(stored, scratch, (frame, reg, slot, kinds) => {
-    if (scratch[0] !== Type.SCALAR) return;
-    if (slot < 0) {
-      if (!isWanted(frame, reg) || stored.isPrecise(frame, reg)) return;
-      keep[3 * frame]! |= 1 << reg;
-      left = true;
-    } else {
-      if (!isWantedSlot(frame, slot) || stored.isPreciseSlot(frame, slot) || !isSpill(kinds)) return;
-      keep[3 * frame + 1 + (slot >> 5)]! |= 1 << (slot & 31);
-      left = true;
+  const { words, frames } = stored;
+  let any = 0;
+  for (let f = 0; f < frames; f++) {
+    const precise = stored.marks(f, Marks.PRECISE);
+    const numbers = stored.marks(f, Marks.NUMBERS);
+    for (let i = 0; i < 3; i++) {
+      const added = wanted[3 * f + i]! & words[numbers + i]! & ~words[precise + i]!;
+      words[precise + i]! |= added;
+      wanted[3 * f + i] = added;
+      any |= added;
     }
-  });
-  wanted.fill(0);
-  for (let i = 0; i < keep.length; i++) {
-    stored.precise[i]! |= keep[i]!;
-    wanted[i] = keep[i]!;
   }
-  top = stored.frames - 1;
-  if (left) v.log.marked(v, stored, keep);
-  return !left;
+  for (let i = 3 * frames; i < 3 * depth; i++) wanted[i] = 0;
+  top = frames - 1;
+  depth = frames;
+  if (any !== 0 && v.log.records) v.log.marked(v, stored, wanted.slice(0, 3 * frames));
+  return any === 0;
 }
 
 /** Where the walk cannot follow, every number of every state on the way counts. */
 function markAll(v: Verification): void {
   wanted.fill(0);
   for (let stored = v.state.parent; stored !== undefined; stored = stored.parent) {
-    const marked = stored;
-    eachStored(stored, scratch, (frame, reg, slot, kinds) => {
-      if (scratch[0] !== Type.SCALAR) return;
-      if (slot < 0) marked.precise[3 * frame]! |= 1 << reg;
-      else if (isFullSpill(kinds) || isSpill(kinds)) marked.precise[3 * frame + 1 + (slot >> 5)]! |= 1 << (slot & 31);
-    });
+    for (let f = 0; f < stored.frames; f++) {
+      const precise = stored.marks(f, Marks.PRECISE);
+      const numbers = stored.marks(f, Marks.NUMBERS);
+      for (let i = 0; i < 3; i++) stored.words[precise + i]! |= stored.words[numbers + i]!;
+    }
   }
 }
 
@@ -263,6 +268,7 @@ function stepExit(v: Verification, later: number): boolean {
   drop(top, 0);
   if (top + 1 >= 16) return false;
   top++;
+  depth = Math.max(depth, top + 1);
   wanted[3 * top] = 0;
   wanted[3 * top + 1] = 0;
   wanted[3 * top + 2] = 0;
@@ -272,8 +278,7 @@ function stepExit(v: Verification, later: number): boolean {
 
 /** The same for what a stack slot holds: the slot `bytes` below r10 of a frame. */
 export function markPreciseSlot(v: Verification, frame: number, bytes: number): void {
-  wanted.fill(0);
-  top = v.state.frames.length - 1;
+  beginAt(v);
   wantSlot(frame, (bytes - 1) >> 3);
   walkBack(v, true);
 }

@@ -8,7 +8,7 @@ import { FIXED, FRAME, SCALAR, setUninit } from "./register.ts";
 import { ROWS } from "./rows.ts";
 import { hasIterated, Iteration } from "./special-slots.ts";
 import { regAt, type State, spillAt } from "./state.ts";
-import { eachStored, packState, StoredState, usedRegisters } from "./store.ts";
+import { eachStored, Marks, type StoredState, storedState, usedRegisters } from "./store.ts";
 import type { Verification } from "./verification.ts";
 
 /** A state is not worth storing before so many jumps and instructions; within a loop, before so many. */
@@ -113,6 +113,7 @@ function prunedAt(v: Verification, stored: StoredState): true {
   const head = openHead(stored);
   if (head !== undefined) {
     for (let at = state.parent; at !== undefined && at !== head; at = at.parent) at.loop = outer(at.loop, head);
+    head.edges ??= [];
     head.edges.push({ state, target: stored });
     v.keepsState();
   }
@@ -137,17 +138,21 @@ function outer(a: StoredState | undefined, b: StoredState): StoredState {
 function inheritReads(state: State<StoredState>, stored: StoredState): boolean {
   let changed = false;
   for (let f = 0; f < stored.frames; f++) {
-    let low = stored.readSlots[2 * f]!;
-    let high = stored.readSlots[2 * f + 1]!;
+    const below = stored.marks(f, Marks.READ);
+    let low = stored.words[below]!;
+    let high = stored.words[below + 1]!;
     low &= ~state.frames[f]!.written0;
     high &= ~state.frames[f]!.written1;
     for (let at = state.parent; at !== undefined && (low | high) !== 0 && f < at.frames; at = at.parent) {
-      const [before, after] = [at.readSlots[2 * f]!, at.readSlots[2 * f + 1]!];
-      at.readSlots[2 * f] = before | low;
-      at.readSlots[2 * f + 1] = after | high;
-      changed ||= (before | low) !== before || (after | high) !== after;
-      low &= ~at.written[2 * f]!;
-      high &= ~at.written[2 * f + 1]!;
+      const { words } = at;
+      const read = at.marks(f, Marks.READ);
+      const more = (low & ~words[read]!) | (high & ~words[read + 1]!);
+      words[read]! |= low;
+      words[read + 1]! |= high;
+      changed ||= more !== 0;
+      const written = at.marks(f, Marks.WRITTEN);
+      low &= ~words[written]!;
+      high &= ~words[written + 1]!;
     }
   }
   return changed;
@@ -156,9 +161,10 @@ function inheritReads(state: State<StoredState>, stored: StoredState): boolean {
 /** A loop has been walked to its end: what is known of its states is carried along the edges that lead back, until nothing changes. */
 export function closeLoop(v: Verification, head: StoredState): void {
   const current = v.state;
+  const edges = head.edges ?? [];
   for (let changed = true; changed; ) {
     changed = false;
-    for (const { state, target } of head.edges) {
+    for (const { state, target } of edges) {
       const before = preciseCount(state.parent);
       v.state = state;
       changed = inheritReads(state, target) || changed;
@@ -168,14 +174,17 @@ export function closeLoop(v: Verification, head: StoredState): void {
   }
   v.state = current;
   const above = head.loop;
-  if (above !== undefined && above.branches > 0) above.edges.push(...head.edges);
-  head.edges.length = 0;
+  if (above !== undefined && above.branches > 0) above.edges = [...(above.edges ?? []), ...edges];
+  head.edges = undefined;
 }
 
 function preciseCount(from: StoredState | undefined): number {
   let count = 0;
   for (let at = from; at !== undefined; at = at.parent) {
-    for (const word of at.precise) for (let rest = word; rest !== 0; rest &= rest - 1) count++;
+    for (let f = 0; f < at.frames; f++) {
+      const precise = at.marks(f, Marks.PRECISE);
+      for (let i = 0; i < 3; i++) for (let rest = at.words[precise + i]!; rest !== 0; rest &= rest - 1) count++;
+    }
   }
   return count;
 }
@@ -194,7 +203,7 @@ function forgetDead(v: Verification): void {
 
 function storeState(v: Verification): void {
   const { state, counters, budget } = v;
-  const stored = new StoredState(state, packState(v, state));
+  const stored = storedState(v, state);
   let list = v.stored.get(state.insn);
   if (list === undefined) {
     list = [];

@@ -29,6 +29,7 @@ export type Replay = (recorder: Recorder) => Verification | undefined;
 
 /** A log that nobody reads: it passes on what happens. */
 export class RecordingLog extends Log {
+  override readonly records: boolean = true;
   readonly #recorder: Recorder;
   /** The state that the next walk back is made for, and the one that this walk is made for. */
   #next: StoredState | undefined;
@@ -43,7 +44,7 @@ export class RecordingLog extends Log {
     this.#recorder.forked?.(other);
   }
 
-  override inherits(_v: Verification, stored: StoredState): void {
+  override inherits(_wanted: Int32Array, stored: StoredState): void {
     this.#next = stored;
   }
 

@@ -17,6 +17,7 @@ import {
 import { isConstant, SMAX, SMIN } from "./scalar.ts";
 import { overwriteSpecial } from "./special-slots.ts";
 import { Byte, eight, type Frame, isSpecial, isSpill, KINDS, kindAt, spillAt } from "./state.ts";
+import { Marks } from "./store.ts";
 import { bitsText } from "./text.ts";
 import type { Verification } from "./verification.ts";
 import { signed, unsigned } from "./words.ts";
@@ -93,9 +94,10 @@ export function markRead(v: Verification, index: number, slot: number): void {
   const word = slot >> 5;
   const bit = 1 << (slot & 31);
   for (let stored = v.state.parent; stored !== undefined; stored = stored.parent) {
-    if (index >= stored.frames || (stored.readSlots[2 * index + word]! & bit) !== 0) return;
-    stored.readSlots[2 * index + word]! |= bit;
-    if ((stored.written[2 * index + word]! & bit) !== 0) return;
+    const read = stored.marks(index, Marks.READ) + word;
+    if (index >= stored.frames || (stored.words[read]! & bit) !== 0) return;
+    stored.words[read]! |= bit;
+    if ((stored.words[stored.marks(index, Marks.WRITTEN) + word]! & bit) !== 0) return;
   }
 }
 

@@ -1,4 +1,5 @@
 // The state of a path: frames with registers and stack slots, references, locks. Copied where a path forks.
+import { type Packing, unpackRegister } from "./pack.ts";
 import { copyRegister, REG_WORDS, setPointer, setUninit, Type } from "./register.ts";
 
 /** r0..r10, and two places to work in. */
@@ -67,6 +68,8 @@ export interface CallbackSite {
   readonly references: number;
 }
 
+const NOTHING = new Int32Array(0);
+
 /** One frame. */
 export class Frame {
   /** Cut to what is in use while the frame waits. */
@@ -79,6 +82,8 @@ export class Frame {
   written1 = 0;
   /** How often the callback of the call in this frame was entered; for convergence. */
   callbackDepth = 0;
+  /** Where it begins among what is packed. */
+  #packed = 0;
 
   constructor(origin: FrameOrigin, words: Int32Array = new Int32Array(FRAME_WORDS)) {
     this.origin = origin;
@@ -94,13 +99,48 @@ export class Frame {
 
   copy(words?: Int32Array): Frame {
     const copied = new Frame(this.origin, words);
-    const used = SPILLS + this.depth * REG_WORDS;
-    for (let i = 0; i < used; i++) copied.words[i] = this.words[i]!;
+    copied.words.set(this.words.subarray(0, SPILLS + this.depth * REG_WORDS));
     copied.depth = this.depth;
     copied.written0 = this.written0;
     copied.written1 = this.written1;
     copied.callbackDepth = this.callbackDepth;
     return copied;
+  }
+
+  /** Gives back all words, while the frame waits for those of other paths that began later. */
+  pack(packing: Packing, spare: Int32Array[]): void {
+    const { words, depth } = this;
+    if (words.length < FRAME_WORDS) return;
+    this.#packed = packing.length;
+    let mask = 0;
+    for (let reg = 0; reg < 10; reg++) if (words[regAt(reg)] !== Type.UNINIT) mask |= 1 << reg;
+    packing.push(mask);
+    for (let reg = 0; reg < 10; reg++) if (((mask >> reg) & 1) === 1) packing.register(words, regAt(reg));
+    for (let slot = 0; slot < depth; slot++) {
+      const kinds = words[KINDS + slot]!;
+      packing.push(kinds);
+      if (hasWords(kinds)) packing.register(words, spillAt(slot));
+    }
+    this.words = NOTHING;
+    spare.push(words);
+  }
+
+  /** Makes a packed frame whole again; the last one that was packed first. */
+  unpack(packing: Packing, spare: Int32Array[], frame: number): void {
+    if (this.words !== NOTHING) return;
+    const words = spare.pop() ?? new Int32Array(FRAME_WORDS);
+    this.words = words;
+    this.begin(frame);
+    let p = this.#packed;
+    const mask = packing.words[p++]!;
+    for (let reg = 0; reg < 10; reg++)
+      if (((mask >> reg) & 1) === 1) p = unpackRegister(packing.words, p, words, regAt(reg));
+    for (let slot = 0; slot < this.depth; slot++) {
+      const kinds = packing.words[p++]!;
+      words[KINDS + slot] = kinds;
+      if (hasWords(kinds)) p = unpackRegister(packing.words, p, words, spillAt(slot));
+    }
+    packing.length = this.#packed;
   }
 
   /** Gives back the words that are not in use, while the frame waits. */
@@ -166,7 +206,7 @@ export class State<P = unknown> {
   /** First and last instruction since the last stored state. */
   first = 0;
   /** Instructions since the last stored state, with the slot each one touched: see history.ts. */
-  history: Int32Array = new Int32Array(32);
+  history: Int32Array = NOTHING;
   historyLength = 0;
   parent: P | undefined = undefined;
   mayGotoDepth = 0;
@@ -193,7 +233,7 @@ export class State<P = unknown> {
     copied.insn = this.insn;
     copied.previous = this.previous;
     copied.first = this.first;
-    copied.history = this.history.slice(0, Math.max(32, this.historyLength));
+    if (this.historyLength > 0) copied.history = this.history.slice(0, this.historyLength);
     copied.historyLength = this.historyLength;
     copied.parent = this.parent;
     copied.mayGotoDepth = this.mayGotoDepth;
@@ -214,7 +254,7 @@ export class State<P = unknown> {
   /** Notes one more instruction of the path; `touch` is 0, or 1 + slot + 64 × frame of the stack slot that it loads or stores. */
   note(insn: number, touch: number): void {
     if (this.historyLength === this.history.length) {
-      const grown = new Int32Array(2 * this.historyLength);
+      const grown = new Int32Array(Math.max(16, 2 * this.historyLength));
       grown.set(this.history);
       this.history = grown;
     }

@@ -1,33 +1,40 @@
 // States that wait to be compared with: packed, a few words for each register that is in use and for each stack slot.
 
 import { liveAcross } from "./control-flow.ts";
+import { Packing, packedLength, unpackRegister } from "./pack.ts";
 import type { BackEdge } from "./prune.ts";
-import { AUX, DELTA, FRAME, ID, LINK, PRECISE, REF, SCALAR, setUninit, TYPE, Type } from "./register.ts";
-import {
-  isConstant,
-  isUnknown,
-  MASK,
-  SCALAR_WORDS,
-  SMAX,
-  SMIN,
-  setConstant,
-  setUnknown,
-  UMAX,
-  UMIN,
-} from "./scalar.ts";
-import { hasWords, KINDS, type Reference, regAt, type State, spillAt } from "./state.ts";
+import { PRECISE, setUninit, Type } from "./register.ts";
+import { hasWords, isFullSpill, isSpill, KINDS, type Reference, regAt, type State, spillAt } from "./state.ts";
 import type { Verification } from "./verification.ts";
 
-/** How a scalar is packed: nothing known, one number in 0, 1 or 2 words, a range of non-negative 31-bit numbers, everything. */
-const [UNKNOWN, ZERO, SHORT, LONG, RANGE, FULL] = [0, 1, 2, 3, 4, 5];
-const [HAS_ID, HAS_LINKS] = [1 << 16, 1 << 17];
-/** Words before the registers of a frame: call site, subprogram, registers stored, slots, callback depth. */
-const FRAME_HEADER = 5;
+/** Words before the registers of a frame: call site, subprogram, registers stored, slots, callback depth, words of the frame. */
+const FRAME_HEADER = 6;
+
+/**
+ * Sets of registers and slots of a frame, as words behind the state: registers, slots 0..31, slots 32..63 where there are three words, slots
+ * where there are two.
+ */
+export const Marks = {
+  /** Numbers that a decision depended on. */
+  PRECISE: 0,
+  /** Those that are numbers at all, whole or in part. */
+  NUMBERS: 3,
+  /** Slots that hold a whole number. */
+  WHOLE: 6,
+  /** Slots that somebody reads below. */
+  READ: 8,
+  /** Slots written whole on the way from the parent. */
+  WRITTEN: 10,
+  WORDS: 12,
+} as const;
 
 /** A state that was stored, and what has become known of it since. */
 export class StoredState {
   readonly insn: number;
+  /** The packed state, the history of the path from the parent, and the marks of each frame. */
   readonly words: Int32Array;
+  readonly historyAt: number;
+  readonly marksAt: number;
   readonly frames: number;
   readonly references: readonly Reference[];
   readonly lockId: number;
@@ -35,8 +42,7 @@ export class StoredState {
   readonly rcuSections: number;
   readonly preemptSections: number;
   readonly parent: StoredState | undefined;
-  /** Instructions on the way from the parent, and the first of them. */
-  readonly history: Int32Array;
+  /** The first instruction on the way from the parent. */
   readonly first: number;
   readonly mayGotoDepth: number;
   readonly callbackUnroll: number;
@@ -47,18 +53,18 @@ export class StoredState {
   /** The head of a loop that a path below it led back to before that loop had been walked to its end. */
   loop: StoredState | undefined = undefined;
   /** Paths that ended here, or at what depends on it, before it was complete. */
-  readonly edges: BackEdge[] = [];
+  edges: BackEdge[] | undefined = undefined;
   /** How many states lie above it. */
   readonly depth: number;
-  /** Three words a frame: precise registers, precise slots 0..31, 32..63. */
-  readonly precise: Int32Array;
-  /** Two words a frame: slots that somebody reads below; slots written whole on the way from the parent. */
-  readonly readSlots: Int32Array;
-  readonly written: Int32Array;
+  /** What was different when it was compared last, as in equal.ts, and where that begins in `words`; 0 where it was nothing of a frame. */
+  difference = 0;
+  differenceAt = 0;
 
-  constructor(state: State<StoredState>, words: Int32Array) {
+  constructor(state: State<StoredState>, words: Int32Array, historyAt: number) {
     this.insn = state.insn;
     this.words = words;
+    this.historyAt = historyAt;
+    this.marksAt = historyAt + state.historyLength;
     this.frames = state.frames.length;
     this.references = state.references;
     this.lockId = state.lockId;
@@ -66,49 +72,41 @@ export class StoredState {
     this.rcuSections = state.rcuSections;
     this.preemptSections = state.preemptSections;
     this.parent = state.parent;
-    this.history = state.history.slice(0, state.historyLength);
     this.first = state.first;
     this.depth = state.parent === undefined ? 0 : state.parent.depth + 1;
     this.mayGotoDepth = state.mayGotoDepth;
     this.callbackUnroll = state.callbackUnroll;
-    this.precise = new Int32Array(3 * this.frames);
-    this.readSlots = new Int32Array(2 * this.frames);
-    this.written = new Int32Array(2 * this.frames);
-    for (const [i, frame] of state.frames.entries()) {
-      this.written[2 * i] = frame.written0;
-      this.written[2 * i + 1] = frame.written1;
-    }
   }
 
   /** Bytes that it takes, but for its object. */
   get bytes(): number {
-    return 4 * (this.words.length + this.history.length + 7 * this.frames);
+    return 4 * this.words.length;
+  }
+
+  /** Instructions on the way from the parent: see history.ts. */
+  get history(): Int32Array {
+    return this.words.subarray(this.historyAt, this.marksAt);
+  }
+
+  /** Word of `words` where marks of a frame begin. */
+  marks(frame: number, which: number): number {
+    return this.marksAt + Marks.WORDS * frame + which;
   }
 
   isPrecise(frame: number, reg: number): boolean {
-    return ((this.precise[3 * frame]! >> reg) & 1) === 1;
+    return ((this.words[this.marks(frame, Marks.PRECISE)]! >> reg) & 1) === 1;
   }
 
   isPreciseSlot(frame: number, slot: number): boolean {
-    return ((this.precise[3 * frame + 1 + (slot >> 5)]! >> (slot & 31)) & 1) === 1;
+    return ((this.words[this.marks(frame, Marks.PRECISE + 1) + (slot >> 5)]! >> (slot & 31)) & 1) === 1;
   }
 
   isRead(frame: number, slot: number): boolean {
-    return ((this.readSlots[2 * frame + (slot >> 5)]! >> (slot & 31)) & 1) === 1;
+    return ((this.words[this.marks(frame, Marks.READ) + (slot >> 5)]! >> (slot & 31)) & 1) === 1;
   }
 }
 
-let buffer = new Int32Array(4096);
-let length = 0;
-
-function push(word: number): void {
-  if (length === buffer.length) {
-    const grown = new Int32Array(2 * length);
-    grown.set(buffer);
-    buffer = grown;
-  }
-  buffer[length++] = word;
-}
+const packing = new Packing();
 
 /** Registers of a frame that are worth storing: those in use at the instruction, or across the call that it waits for. */
 export function usedRegisters(v: Verification, state: State<StoredState>, frame: number): number {
@@ -119,123 +117,73 @@ export function usedRegisters(v: Verification, state: State<StoredState>, frame:
   return (mask | again) & 0x3ff;
 }
 
-/** Packs a state. O(registers in use + slots). */
-export function packState(v: Verification, state: State<StoredState>): Int32Array {
-  length = 0;
-  for (const [f, frame] of state.frames.entries()) {
-    const { words } = frame;
-    const used = usedRegisters(v, state, f);
-    let mask = 0;
-    for (let reg = 0; reg < 10; reg++) {
-      if (((used >> reg) & 1) === 1 && words[regAt(reg)] !== Type.UNINIT) mask |= 1 << reg;
-    }
-    push(frame.origin.callSite);
-    push(frame.origin.subprog);
-    push(mask);
-    push(frame.depth);
-    push(frame.callbackDepth);
-    for (let reg = 0; reg < 10; reg++) if (((mask >> reg) & 1) === 1) packRegister(words, regAt(reg));
-    for (let slot = 0; slot < frame.depth; slot++) {
-      push(words[KINDS + slot]!);
-      if (hasWords(words[KINDS + slot]!)) packRegister(words, spillAt(slot));
-    }
+/** Packs a state, with its history and marks. O(registers in use + slots + history). */
+export function storedState(v: Verification, state: State<StoredState>): StoredState {
+  packing.length = 0;
+  const { frames, history, historyLength } = state;
+  const sets = new Int32Array(5 * frames.length);
+  for (let f = 0; f < frames.length; f++) packFrame(v, state, f, sets);
+  const historyAt = packing.length;
+  for (let i = 0; i < historyLength; i++) packing.push(history[i]!);
+  for (let f = 0; f < frames.length; f++) {
+    for (let i = 0; i < 3; i++) packing.push(0);
+    for (let i = 0; i < 5; i++) packing.push(sets[5 * f + i]!);
+    packing.push(0);
+    packing.push(0);
+    packing.push(frames[f]!.written0);
+    packing.push(frames[f]!.written1);
   }
-  return buffer.slice(0, length);
+  return new StoredState(state, packing.words.slice(0, packing.length), historyAt);
 }
 
-function packRegister(r: Int32Array, x: number): void {
-  const hasId = (r[x + ID]! | r[x + AUX]!) !== 0;
-  const hasLinks = (r[x + REF]! | r[x + FRAME]! | r[x + DELTA]! | r[x + LINK]!) !== 0;
-  const s = x + SCALAR;
-  const shape = shapeOf(r, s);
-  push(r[x + TYPE]! | (shape << 20) | (hasId ? HAS_ID : 0) | (hasLinks ? HAS_LINKS : 0));
-  if (hasId) {
-    push(r[x + ID]!);
-    push(r[x + AUX]!);
+/** Packs a frame, and notes in `sets` which of its registers and slots are numbers. */
+function packFrame(v: Verification, state: State<StoredState>, f: number, sets: Int32Array): void {
+  const { words, depth, origin, callbackDepth } = state.frames[f]!;
+  const used = usedRegisters(v, state, f);
+  let mask = 0;
+  for (let reg = 0; reg < 10; reg++) {
+    const type = words[regAt(reg)]!;
+    if (((used >> reg) & 1) === 0 || type === Type.UNINIT) continue;
+    mask |= 1 << reg;
+    if (type === Type.SCALAR) sets[5 * f]! |= 1 << reg;
   }
-  if (hasLinks) for (const word of [REF, FRAME, DELTA, LINK]) push(r[x + word]!);
-  if (shape === SHORT || shape === LONG) push(r[s]!);
-  if (shape === LONG) push(r[s + 1]!);
-  if (shape === RANGE) {
-    push(r[s]!);
-    push(r[s + MASK]!);
-    push(r[s + UMIN]!);
-    push(r[s + UMAX]!);
+  const start = packing.length;
+  packing.push(origin.callSite);
+  packing.push(origin.subprog);
+  packing.push(mask);
+  packing.push(depth);
+  packing.push(callbackDepth);
+  packing.push(0);
+  for (let reg = 0; reg < 10; reg++) if (((mask >> reg) & 1) === 1) packing.register(words, regAt(reg));
+  for (let slot = 0; slot < depth; slot++) {
+    const kinds = words[KINDS + slot]!;
+    packing.push(kinds);
+    if (!hasWords(kinds)) continue;
+    packing.register(words, spillAt(slot));
+    if (!isSpill(kinds) || words[spillAt(slot)] !== Type.SCALAR) continue;
+    sets[5 * f + 1 + (slot >> 5)]! |= 1 << (slot & 31);
+    if (isFullSpill(kinds)) sets[5 * f + 3 + (slot >> 5)]! |= 1 << (slot & 31);
   }
-  if (shape === FULL) for (let i = 0; i < SCALAR_WORDS; i++) push(r[s + i]!);
+  packing.words[start + FRAME_HEADER - 1] = packing.length - start;
 }
 
-function shapeOf(r: Int32Array, s: number): number {
-  if (isConstant(r, s)) return (r[s]! | r[s + 1]!) === 0 ? ZERO : r[s + 1] === r[s]! >> 31 ? SHORT : LONG;
-  if (isUnknown(r, s)) return UNKNOWN;
-  const upper =
-    r[s + 1]! | r[s + MASK + 1]! | r[s + UMIN + 1]! | r[s + UMAX + 1]! | r[s + SMIN + 1]! | r[s + SMAX + 1]!;
-  const same =
-    upper === 0 &&
-    r[s + UMAX]! >= 0 &&
-    r[s + UMIN] === r[s + SMIN] &&
-    r[s + UMAX] === r[s + SMAX] &&
-    r[s + 12] === r[s + UMIN] &&
-    r[s + 14] === r[s + UMIN] &&
-    r[s + 13] === r[s + UMAX] &&
-    r[s + 15] === r[s + UMAX];
-  return same ? RANGE : FULL;
-}
-
-/** Unpacks the register at word `p` to `x` of `r`; gives the word behind it. */
-function unpackRegister(words: Int32Array, p: number, r: Int32Array, x: number): number {
-  const head = words[p++]!;
-  const s = x + SCALAR;
-  for (let i = 0; i < SCALAR; i++) r[x + i] = 0;
-  r[x + TYPE] = head & 0xffff;
-  if ((head & HAS_ID) !== 0) {
-    r[x + ID] = words[p++]!;
-    r[x + AUX] = words[p++]!;
-  }
-  if ((head & HAS_LINKS) !== 0) {
-    r[x + REF] = words[p++]!;
-    r[x + FRAME] = words[p++]!;
-    r[x + DELTA] = words[p++]!;
-    r[x + LINK] = words[p++]!;
-  }
-  switch (head >> 20) {
-    case UNKNOWN:
-      setUnknown(r, s);
-      return p;
-    case ZERO:
-      setConstant(r, s, 0, 0);
-      return p;
-    case SHORT:
-      setConstant(r, s, words[p]!, words[p]! >> 31);
-      return p + 1;
-    case LONG:
-      setConstant(r, s, words[p]!, words[p + 1]!);
-      return p + 2;
-    case RANGE: {
-      setConstant(r, s, words[p]!, 0);
-      r[s + MASK] = words[p + 1]!;
-      for (const min of [UMIN, SMIN, 12, 14]) r[s + min] = words[p + 2]!;
-      for (const max of [UMAX, SMAX, 13, 15]) r[s + max] = words[p + 3]!;
-      return p + 4;
-    }
-    default:
-      for (let i = 0; i < SCALAR_WORDS; i++) r[s + i] = words[p + i]!;
-      return p + SCALAR_WORDS;
-  }
-}
+const NOTHING = new Int32Array(0);
 
 /** One frame of a stored state while it is read: registers first, in order, then slots. */
 export class Reader {
-  readonly words: Int32Array;
+  words: Int32Array = NOTHING;
   p = 0;
   callSite = 0;
   subprog = 0;
   mask = 0;
   depth = 0;
   callbackDepth = 0;
+  /** Where the next frame begins. */
+  end = 0;
 
-  constructor(words: Int32Array) {
+  begin(words: Int32Array): void {
     this.words = words;
+    this.p = 0;
   }
 
   frame(): void {
@@ -245,11 +193,17 @@ export class Reader {
     this.mask = words[p + 2]!;
     this.depth = words[p + 3]!;
     this.callbackDepth = words[p + 4]!;
+    this.end = p + words[p + 5]!;
     this.p = p + FRAME_HEADER;
   }
 
   register(r: Int32Array, x: number): void {
     this.p = unpackRegister(this.words, this.p, r, x);
+  }
+
+  /** Passes over a register. */
+  skip(): void {
+    this.p += packedLength(this.words[this.p]!);
   }
 
   kinds(): number {
@@ -263,7 +217,8 @@ export function eachStored(
   r: Int32Array,
   visit: (frame: number, reg: number, slot: number, kinds: number) => void,
 ): void {
-  const reader = new Reader(stored.words);
+  const reader = new Reader();
+  reader.begin(stored.words);
   for (let f = 0; f < stored.frames; f++) {
     reader.frame();
     for (let reg = 0; reg < 10; reg++) {

@@ -8,6 +8,7 @@ import type { AttachTarget, KernelTypes } from "../spec/kernel-types.ts";
 import type { ProgramTypeSpec } from "../spec/program-types.ts";
 import { Point } from "./control-flow.ts";
 import type { Log } from "./log.ts";
+import { Packing } from "./pack.ts";
 import { helperSpec } from "./prototypes.ts";
 import { closeLoop } from "./prune.ts";
 import { Errno, Refusal } from "./refusal.ts";
@@ -65,7 +66,7 @@ export interface VerificationParts {
 /** A watcher of states; called before each instruction with the state at it. */
 export type Watcher = (v: Verification) => void;
 
-/** Up to so many waiting paths keep their frames whole; of more, each is cut to what it uses. */
+/** Up to so many waiting paths keep their frames whole; of more, each is packed. */
 const FEW_PENDING = 64;
 
 export class Verification {
@@ -137,6 +138,8 @@ export class Verification {
   readonly pointerTypes: Int32Array;
   /** Global subprograms that some path calls. */
   readonly calledGlobals: Set<number> = new Set();
+  /** Frames of paths that wait. */
+  readonly packing: Packing = new Packing();
   /** Spare frames' words, for reuse. */
   readonly spare: Int32Array[] = [];
 
@@ -244,7 +247,7 @@ export class Verification {
     const { state } = this;
     const last = this.pending[this.pending.length - 1];
     if (this.pending.length > FEW_PENDING && last !== undefined)
-      for (const frame of last.frames) frame.compact(this.spare);
+      for (const frame of last.frames) frame.pack(this.packing, this.spare);
     const other = state.copy(this.spare);
     other.insn = insn;
     other.previous = from;
@@ -269,7 +272,7 @@ export class Verification {
 
   /** All paths below a stored state have ended. */
   completed(stored: StoredState): void {
-    if (stored.edges.length > 0) closeLoop(this, stored);
+    if (stored.edges !== undefined) closeLoop(this, stored);
   }
 
   /** Runs a check whose failure the kernel reports as an invalid argument. */
