@@ -204,6 +204,16 @@ export class Assembler extends CodeBuffer {
     else emit.addi(this, rd, rs, imm);
   }
 
+  addw(rd: number, rs1: number, rs2: number): void {
+    if (this.#c && rd === rs1 && isPrime(rd) && isPrime(rs2)) emit.c_addw(this, rd, rs2);
+    else emit.addw(this, rd, rs1, rs2);
+  }
+
+  subw(rd: number, rs1: number, rs2: number): void {
+    if (this.#c && rd === rs1 && isPrime(rd) && isPrime(rs2)) emit.c_subw(this, rd, rs2);
+    else emit.subw(this, rd, rs1, rs2);
+  }
+
   addiw(rd: number, rs: number, imm: number): void {
     if (this.#c && rd === rs && fits6(imm)) emit.c_addiw(this, rd, imm);
     else emit.addiw(this, rd, rs, imm);

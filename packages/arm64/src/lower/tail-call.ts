@@ -1,5 +1,5 @@
 // Tail calls: RFC 9669 has none; what Linux 7.2 shows on arm64. Whatever fails goes on behind them, with the frame as it was.
-import { type Label, type LowerContext, type LowerInsn, type Lowering, PROG, PROG_ARRAY } from "@bpfkit/core";
+import { Fact, type Label, type LowerContext, type LowerInsn, type Lowering, PROG, PROG_ARRAY } from "@bpfkit/core";
 import { X1, X2, X10, X11, XZR } from "../abi.ts";
 import { type Assembler, CC } from "../assembler.ts";
 import { emitCounterCheck, emitCounterCount } from "../counter.ts";
@@ -15,7 +15,7 @@ const LSL = 3;
 const tailCall: LowerInsn<Assembler> = (a, _insns, at, context) => {
   const out = a.label();
   if (context.isDirect(at)) emitDirect(a, at, context, out);
-  else emitIndirect(a, context, out);
+  else emitIndirect(a, context, out, (context.facts.flags[at]! & Fact.INDEX_IN_RANGE) !== 0);
   a.bind(out);
 };
 
@@ -23,12 +23,14 @@ const tailCall: LowerInsn<Assembler> = (a, _insns, at, context) => {
  * The context is in x0, the array in x1 and the index in w2. A tail call counts once its slot is known to hold a program. The pair of x29
  * and x30 and the counter's stay where they are, and the program in x11 is entered behind those.
  */
-function emitIndirect(a: Assembler, context: LowerContext<Assembler>, out: Label): void {
-  a.movImm(0, X10, PROG_ARRAY.maxEntries);
-  ldr_reg(a, 0, X10, X1, X10, LSL, 0);
-  a.mov(0, X2, X2);
-  subs_shift(a, 0, XZR, X2, X10, 0, 0);
-  a.bCond(CC.hs, out);
+function emitIndirect(a: Assembler, context: LowerContext<Assembler>, out: Label, isInRange: boolean): void {
+  if (!isInRange) {
+    a.movImm(0, X10, PROG_ARRAY.maxEntries);
+    ldr_reg(a, 0, X10, X1, X10, LSL, 0);
+    a.mov(0, X2, X2);
+    subs_shift(a, 0, XZR, X2, X10, 0, 0);
+    a.bCond(CC.hs, out);
+  }
   emitCounterCheck(a, context, out);
   a.movImm(0, X10, PROG_ARRAY.programs);
   add_shift(a, 1, X10, X1, X10, 0, 0);

@@ -20,6 +20,10 @@ export const Fact = {
   INDEX_KNOWN: 128,
   /** {@link InsnFacts.offset} holds a number. */
   OFFSET_KNOWN: 256,
+  /** Writes 32 bits, of which the highest is 0: with its sign extended the result is the one with zeros above it. */
+  TOP_CLEAR: 512,
+  /** A tail call whose index, all 64 bits of it, is below the size of its array. */
+  INDEX_IN_RANGE: 1024,
 } as const;
 
 /** What a pointer points into: values of {@link InsnFacts.pointer}. */

@@ -16,6 +16,8 @@ const KINDS: Readonly<Record<number, number>> = {
   [Type.MAP_VALUE]: PointerKind.MAP_VALUE,
   [Type.PACKET]: PointerKind.PACKET,
 };
+/** Low three bits of the opcode: arithmetic of 32 bits. */
+const ALU32 = 4;
 /** Of a call's map argument: register by helper number. */
 const MAP_ARGUMENT: ReadonlyMap<number, number> = new Map([
   [1, 1],
@@ -27,12 +29,18 @@ const MAP_ARGUMENT: ReadonlyMap<number, number> = new Map([
 export class FactCollector {
   readonly #facts: InsnFacts;
   readonly #seen: Uint8Array;
+  /** By slot: the one before it, where that writes 32 bits of a register; else −1. */
+  readonly #halfBefore: Int32Array;
+  /** By slot: the register was seen behind it with its bit 31 clear (1), not known to be (2). */
+  readonly #top: Uint8Array;
   readonly #ops: Int16Array;
   readonly #program: Program;
 
   constructor(program: Program, ops: Int16Array) {
     this.#facts = noFacts(program.insns.length);
     this.#seen = new Uint8Array(program.insns.length);
+    this.#halfBefore = halvesBefore(program, ops);
+    this.#top = new Uint8Array(program.insns.length);
     this.#ops = ops;
     this.#program = program;
   }
@@ -45,6 +53,8 @@ export class FactCollector {
     const first = this.#seen[i] === 0;
     this.#seen[i] = 1;
     const r = v.frame.words;
+    const half = this.#halfBefore[i]!;
+    if (half >= 0) this.#seeTop(v, i, half);
     switch (row.kind) {
       case "div":
       case "shift": {
@@ -90,6 +100,16 @@ export class FactCollector {
     }
   }
 
+  /** What the instruction before this one left in its register, by whatever way this state came here. */
+  #seeTop(v: Verification, i: number, half: number): void {
+    const dst = v.insns.dst(half);
+    const r = v.frame.words;
+    const at = dst * REG_WORDS;
+    // Of a register that nobody reads, states that end paths need not hold the number.
+    const isClear = (v.live[i]! >> dst) & 1 && r[at] === Type.SCALAR && r[at + SCALAR + UMAX32]! >= 0;
+    this.#top[half]! |= isClear ? 1 : 2;
+  }
+
   #meetFlags(i: number, flags: number, first: boolean): void {
     const column = this.#facts.flags;
     column[i] = first ? flags : column[i]! & flags;
@@ -129,6 +149,9 @@ export class FactCollector {
     let index: number | undefined;
     if (v.insns.imm(i) === 12) {
       const at = 3 * REG_WORDS + SCALAR;
+      const isBelow = map !== 0 && r[at + UMAX + 1] === 0 && r[at + UMAX]! >>> 0 < v.map(map).maxEntries;
+      if (!isBelow) facts.flags[i]! &= ~Fact.INDEX_IN_RANGE;
+      else if (first) facts.flags[i]! |= Fact.INDEX_IN_RANGE;
       if (r[3 * REG_WORDS] === Type.SCALAR && isConstant(r, at) && r[at + 1] === 0) index = r[at]!;
     } else if (
       map !== 0 &&
@@ -165,9 +188,19 @@ export class FactCollector {
       if (v.sides[i] === 1) this.#facts.flags[i]! |= Fact.ALWAYS_TAKEN;
       if (v.sides[i] === 2) this.#facts.flags[i]! |= Fact.NEVER_TAKEN;
     }
+    for (let i = 0; i < insns.length; i++) if (this.#top[i] === 1) this.#facts.flags[i]! |= Fact.TOP_CLEAR;
     markUnusedUppers(insns, v.structure, this.#facts.flags);
     return this.#facts;
   }
+}
+
+function halvesBefore({ insns }: Program, ops: Int16Array): Int32Array {
+  const before = new Int32Array(insns.length).fill(-1);
+  for (let i = 0; i + 1 < insns.length; i += insns.width(i)) {
+    const { kind } = ROWS[ops[i]!]!;
+    if ((insns.code(i) & 7) === ALU32 && kind !== "end") before[i + 1] = i;
+  }
+  return before;
 }
 
 function canLow(r: Int32Array, x: number, value: number): boolean {
@@ -181,7 +214,13 @@ function canLow(r: Int32Array, x: number, value: number): boolean {
 }
 
 /** Flags that depend on numbers: where paths ended though such a number differed, they have not been seen in all states. */
-const OF_NUMBERS = Fact.DIVISOR_NONZERO | Fact.DIVISOR_NOT_MINUS_ONE | Fact.SHIFT_IN_RANGE | Fact.INDEX_KNOWN;
+const OF_NUMBERS =
+  Fact.DIVISOR_NONZERO |
+  Fact.DIVISOR_NOT_MINUS_ONE |
+  Fact.SHIFT_IN_RANGE |
+  Fact.INDEX_KNOWN |
+  Fact.TOP_CLEAR |
+  Fact.INDEX_IN_RANGE;
 
 /**
  * The facts of an accepted program. Where some path ended at a state that differed in a number that no decision depended on, facts about

@@ -23,6 +23,7 @@ import type { Tables } from "../../src/verifier/tables.ts";
 import type { Verification } from "../../src/verifier/verification.ts";
 import { verifyWith } from "../../src/verifier/verify.ts";
 import { bigOf, unsigned } from "../../src/verifier/words.ts";
+import { FactFollower } from "./facts-law.ts";
 import type { Random, RandomProgram } from "./random-programs.ts";
 import { MAPS, World } from "./world.ts";
 
@@ -124,7 +125,7 @@ export function runInside(program: Verified["program"], recording: Recording, ra
     throw error;
   }
   try {
-    return new Follower(executable, recording).follow();
+    return new Follower(executable, recording, new FactFollower(program)).follow();
   } finally {
     executable.release();
   }
@@ -145,6 +146,7 @@ const oneHalves = new Int32Array(one.buffer);
 /** Holds one run against a recording. */
 class Follower {
   readonly #executable: Executable;
+  readonly #facts: FactFollower;
   readonly #recording: Recording;
   /** Which state held when an instruction was last passed: the next one is likely the next time. */
   readonly #hints: Int32Array;
@@ -152,7 +154,8 @@ class Follower {
   #explains = false;
   #why: string | undefined = undefined;
 
-  constructor(executable: Executable, recording: Recording) {
+  constructor(executable: Executable, recording: Recording, facts: FactFollower) {
+    this.#facts = facts;
     this.#executable = executable;
     this.#recording = recording;
     this.#hints = new Int32Array(recording.states.length).fill(-1);
@@ -173,6 +176,8 @@ class Follower {
       for (let reg = 0; reg <= 10; reg++) values[reg] = run.register(reg);
       this.#frames = run.frames();
       const candidates = this.#recording.states[run.at]!;
+      const broken = this.#facts.broken(run.at, halves);
+      if (broken !== undefined) return { steps, escape: broken };
       if (!this.#isInside(candidates, run.at)) return { steps, escape: this.#explain(candidates, run.at) };
     }
     return { steps: STEPS, escape: undefined };

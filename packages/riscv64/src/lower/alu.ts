@@ -3,10 +3,10 @@ import { Fact, type Insns, type LowerContext, type LowerInsn, type Lowering } fr
 import { REG, T1, T2, ZERO } from "../abi.ts";
 import { type Assembler, fits12 } from "../assembler.ts";
 import { emit } from "../emit.ts";
-import { dropsUpperHalf, isUpperUnused } from "./upper-half.ts";
+import { dropsUpperHalf, isTopClear, isUpperUnused } from "./upper-half.ts";
 
 const {
-  mul, mulw, div, divw, divu, divuw, rem, remw, remu, remuw, sll, sllw, srl, srlw, srliw, sra, sraw, sraiw, sltu, ori, xori, rev8,
+  mul, mulw, div, divw, divu, divuw, rem, remw, remu, remuw, sll, sllw, slliw, srl, srlw, srliw, sra, sraw, sraiw, sltu, ori, xori, rev8,
 } = emit; // biome-ignore format: names
 
 /** Bits 4 to 7 of the opcode. */
@@ -29,29 +29,41 @@ const fromRegister = (code: number): boolean => (code & 8) !== 0;
 function emitZext(a: Assembler, insns: Insns, at: number, context: LowerContext<Assembler>, reg: number): void {
   if (isUpperUnused(context, at)) return;
   if (dropsUpperHalf(insns, at, context)) context.shareNext();
+  else if (isTopClear(context, at)) a.sextW(reg, reg);
   else a.zextW(reg, reg);
 }
 
+/** The same where the sign of the 32-bit result is extended in `reg` already. */
+function emitZextOfSigned(a: Assembler, insns: Insns, at: number, context: LowerContext<Assembler>, reg: number): void {
+  if (!isTopClear(context, at)) emitZext(a, insns, at, context, reg);
+}
+
+/** Sums of 32 bits come from 64-bit instructions, which are shorter, unless extending the sign of one spares what would follow. */
 const alu: LowerInsn<Assembler> = (a, insns, at, context) => {
   const code = insns.code(at);
   const dst = REG[insns.dst(at)]!;
+  const isSum = code >> 4 === ADD || code >> 4 === SUB;
+  const asWord = !wide(code) && isSum && isTopClear(context, at) && !isUpperUnused(context, at);
+  const zext = asWord || code >> 4 === MUL ? emitZextOfSigned : emitZext;
   if (fromRegister(code)) {
-    emitRegister(a, code, dst, REG[insns.src(at)]!);
-    if (!wide(code)) emitZext(a, insns, at, context, dst);
+    emitRegister(a, code, dst, REG[insns.src(at)]!, asWord);
+    if (!wide(code)) zext(a, insns, at, context, dst);
     return;
   }
   const imm = insns.imm(at);
-  emitImmediate(a, code, dst, imm);
-  if (!wide(code) && !(code >> 4 === AND && imm >= 0)) emitZext(a, insns, at, context, dst);
+  emitImmediate(a, code, dst, imm, asWord);
+  if (!wide(code) && !(code >> 4 === AND && imm >= 0)) zext(a, insns, at, context, dst);
 };
 
-function emitRegister(a: Assembler, code: number, dst: number, src: number): void {
+function emitRegister(a: Assembler, code: number, dst: number, src: number, asWord: boolean): void {
   switch (code >> 4) {
     case ADD:
-      a.add(dst, dst, src);
+      if (asWord) a.addw(dst, dst, src);
+      else a.add(dst, dst, src);
       break;
     case SUB:
-      a.sub(dst, dst, src);
+      if (asWord) a.subw(dst, dst, src);
+      else a.sub(dst, dst, src);
       break;
     case MUL:
       (wide(code) ? mul : mulw)(a, dst, dst, src);
@@ -68,18 +80,23 @@ function emitRegister(a: Assembler, code: number, dst: number, src: number): voi
 }
 
 /** Immediates of 12 bits where the hardware has them, else by way of t1. */
-function emitImmediate(a: Assembler, code: number, dst: number, imm: number): void {
+function emitImmediate(a: Assembler, code: number, dst: number, imm: number, asWord: boolean): void {
   const operation = code >> 4;
-  if (operation === ADD && fits12(imm)) a.addi(dst, dst, imm);
-  else if (operation === SUB && fits12(-imm)) a.addi(dst, dst, -imm);
+  if (operation === ADD && fits12(imm)) addImmediate(a, dst, imm, asWord);
+  else if (operation === SUB && fits12(-imm)) addImmediate(a, dst, -imm, asWord);
   else if (operation === AND && fits12(imm)) a.andi(dst, dst, imm);
   else if (operation === AND && imm === 0xffff) a.zextH(dst, dst);
   else if (operation === OR && fits12(imm)) ori(a, dst, dst, imm);
   else if (operation > LSH && fits12(imm)) xori(a, dst, dst, imm);
   else {
     a.li(T1, imm);
-    emitRegister(a, code, dst, T1);
+    emitRegister(a, code, dst, T1, asWord);
   }
+}
+
+function addImmediate(a: Assembler, dst: number, imm: number, asWord: boolean): void {
+  if (asWord) a.addiw(dst, dst, imm);
+  else a.addi(dst, dst, imm);
 }
 
 const mov: LowerInsn<Assembler> = (a, insns, at, context) => {
@@ -92,8 +109,10 @@ const mov: LowerInsn<Assembler> = (a, insns, at, context) => {
     return;
   }
   const src = REG[insns.src(at)]!;
-  if (!wide(code) && !isUpperUnused(context, at)) a.zextW(dst, src);
-  else if (dst !== src) a.mv(dst, src);
+  if (!wide(code) && !isUpperUnused(context, at)) {
+    if (isTopClear(context, at)) a.sextW(dst, src);
+    else a.zextW(dst, src);
+  } else if (dst !== src) a.mv(dst, src);
 };
 
 const movsx: LowerInsn<Assembler> = (a, insns, at, context) => {
@@ -103,7 +122,7 @@ const movsx: LowerInsn<Assembler> = (a, insns, at, context) => {
   if (off === 32) a.sextW(dst, src);
   else if (off === 16) a.sextH(dst, src);
   else a.sextB(dst, src);
-  if (!wide(insns.code(at))) emitZext(a, insns, at, context, dst);
+  if (!wide(insns.code(at))) emitZextOfSigned(a, insns, at, context, dst);
 };
 
 const neg: LowerInsn<Assembler> = (a, insns, at, context) => {
@@ -121,12 +140,16 @@ const shift: LowerInsn<Assembler> = (a, insns, at, context) => {
     if (code >> 4 === LSH) (w ? sll : sllw)(a, dst, dst, src);
     else if (code >> 4 === RSH) (w ? srl : srlw)(a, dst, dst, src);
     else (w ? sra : sraw)(a, dst, dst, src);
-    if (!w) emitZext(a, insns, at, context, dst);
+    if (!w) emitZextOfSigned(a, insns, at, context, dst);
     return;
   }
   const imm = insns.imm(at) & (w ? 63 : 31);
   if (imm === 0) {
     if (!w) emitZext(a, insns, at, context, dst);
+    return;
+  }
+  if (code >> 4 === LSH && !w && isTopClear(context, at) && !isUpperUnused(context, at)) {
+    slliw(a, dst, dst, imm);
     return;
   }
   if (code >> 4 === LSH) a.slli(dst, dst, imm);
@@ -135,7 +158,8 @@ const shift: LowerInsn<Assembler> = (a, insns, at, context) => {
     else srliw(a, dst, dst, imm);
   } else if (w) a.srai(dst, dst, imm);
   else sraiw(a, dst, dst, imm);
-  if (!w && code >> 4 !== RSH) emitZext(a, insns, at, context, dst);
+  if (!w && code >> 4 === LSH) emitZext(a, insns, at, context, dst);
+  else if (!w && code >> 4 !== RSH) emitZextOfSigned(a, insns, at, context, dst);
 };
 
 const end: LowerInsn<Assembler> = (a, insns, at, context) => {
@@ -190,7 +214,7 @@ const div_: LowerInsn<Assembler> = (a, insns, at, context) => {
     }
     a.li(T1, imm);
     operation(a, dst, dst, T1);
-    if (!w && !hasClearTop(imm, signed, isDiv)) emitZext(a, insns, at, context, dst);
+    if (!w && !hasClearTop(imm, signed, isDiv)) emitZextOfSigned(a, insns, at, context, dst);
     return;
   }
   const src = REG[insns.src(at)]!;
@@ -198,8 +222,8 @@ const div_: LowerInsn<Assembler> = (a, insns, at, context) => {
   else {
     operation(a, dst, dst, src);
     const guarded = isDiv && (context.facts.flags[at]! & Fact.DIVISOR_NONZERO) === 0;
-    if (!w && guarded) a.zextW(dst, dst);
-    else if (!w) emitZext(a, insns, at, context, dst);
+    if (!w && guarded && !isTopClear(context, at)) a.zextW(dst, dst);
+    else if (!w && !guarded) emitZextOfSigned(a, insns, at, context, dst);
     if (!guarded) return;
     if (!w) a.sextW(T1, src);
     a.liIfZero(w ? src : T1, dst, 0);

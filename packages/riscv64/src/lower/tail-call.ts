@@ -1,5 +1,5 @@
 // Tail calls: RFC 9669 has none; Linux' code since they may stand in subprograms. What fails goes on behind them, with the frame as it was.
-import { type Label, type LowerContext, type LowerInsn, type Lowering, PROG, PROG_ARRAY } from "@bpfkit/core";
+import { Fact, type Label, type LowerContext, type LowerInsn, type Lowering, PROG, PROG_ARRAY } from "@bpfkit/core";
 import { A1, A2, T1, T2, T3, ZERO } from "../abi.ts";
 import { type Assembler, CC } from "../assembler.ts";
 import { emitCounterCheck, emitCounterCount } from "../counter.ts";
@@ -10,15 +10,17 @@ import { emitUnwind } from "../prologue.ts";
 const tailCall: LowerInsn<Assembler> = (a, _insns, at, context) => {
   const out = a.label();
   if (context.isDirect(at)) emitDirect(a, at, context, out);
-  else emitIndirect(a, context, out);
+  else emitIndirect(a, context, out, (context.facts.flags[at]! & Fact.INDEX_IN_RANGE) !== 0);
   a.bind(out);
 };
 
 /** The context is in a0, the array in a1, the index in a2. A tail call counts once its slot is known to hold a program. */
-function emitIndirect(a: Assembler, context: LowerContext<Assembler>, out: Label): void {
-  a.zextW(A2, A2);
-  emit.lwu(a, T1, PROG_ARRAY.maxEntries, A1);
-  a.b(CC.geu, A2, T1, out);
+function emitIndirect(a: Assembler, context: LowerContext<Assembler>, out: Label, isInRange: boolean): void {
+  if (!isInRange) {
+    a.zextW(A2, A2);
+    emit.lwu(a, T1, PROG_ARRAY.maxEntries, A1);
+    a.b(CC.geu, A2, T1, out);
+  }
   emitCounterCheck(a, context, out);
   a.sh3add(T2, A2, A1);
   a.ld(T2, PROG_ARRAY.programs, T2);

@@ -18,6 +18,11 @@ export function isUpperUnused({ facts }: Pick<LowerContext<unknown>, "facts">, a
   return (facts.flags[at]! & Fact.UPPER_UNUSED) !== 0;
 }
 
+/** Whether the result of 32 bits that the instruction at `at` writes is the same with its sign extended as with zeros above it. */
+export function isTopClear({ facts }: Pick<LowerContext<unknown>, "facts">, at: number): boolean {
+  return (facts.flags[at]! & Fact.TOP_CLEAR) !== 0;
+}
+
 /**
  * Whether the instruction behind the one at `at` reads at most the low half of that one's destination and sets all of it, and is
  * reached only from it.

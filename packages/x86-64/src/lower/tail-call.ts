@@ -1,6 +1,7 @@
 // Tail calls as Linux 7.2 shows them: r1 is the context, r2 the prog array, r3 the index.
 import {
   BpfError,
+  Fact,
   type Insns,
   type Label,
   type LowerContext,
@@ -30,9 +31,11 @@ const tailCall: LowerInsn<Assembler> = (a, insns, at, context) => {
 
 /** The count goes up when nothing can go wrong any more. */
 function indirect(a: Assembler, insns: Insns, at: number, context: LowerContext<Assembler>, out: Label): void {
-  mov_rm32_r32(a, RDX, RDX);
-  cmp_m32_r32(a, RSI, PROG_ARRAY.maxEntries, RDX);
-  a.jcc(CC.be, out);
+  if ((context.facts.flags[at]! & Fact.INDEX_IN_RANGE) === 0) {
+    mov_rm32_r32(a, RDX, RDX);
+    cmp_m32_r32(a, RSI, PROG_ARRAY.maxEntries, RDX);
+    a.jcc(CC.be, out);
+  }
   emitCheck(a, context, out);
   mov_r64_rm64(a, RCX, indexed(RSI, RDX, 8), PROG_ARRAY.programs);
   test_rm64_r64(a, RCX, RCX);
