@@ -7,7 +7,7 @@ import {
   type TracedFunction,
 } from "@bpfkit/kernel";
 import { describe, expect, test } from "vitest";
-import { byDesign, EVERY_DESIGN, type MultiWorld, RESULT, SEVEN, THREE, worldOf } from "./multi-world.ts";
+import { byDesign, EVERY_DESIGN, type MultiWorld, RESULT, SEVEN, THREE, TWO, worldOf } from "./multi-world.ts";
 
 const SEEDS = Number(globalThis.process?.env.BPFKIT_SCHEDULES ?? 2);
 
@@ -219,6 +219,32 @@ describe.each(EVERY_DESIGN)("%s, %s", (_arch, design, backend) => {
     expect(world.state().split("\n").at(-1)).toBe(before.split("\n").at(-1));
     stays.detach();
     expect([world.call(outer), world.kernel.trampolines.count]).toEqual(["outer f0", 0]);
+  });
+
+  test("a call that sleeps in its function finishes with the programs that are left, in memory that is kept for it until then", () => {
+    const world = new World(backend, 2);
+    const { memory } = world.kernel;
+    const [sleeper] = world.functions(1, TWO, { sleeps: true }) as [TracedFunction];
+    const [stays, goes] = [world.program("fexit", 1), world.program("fexit", 2)];
+    // What programs need once is there from the first time on.
+    for (const program of [stays, goes]) world.kernel.attachMulti(program, [sleeper]).detach();
+    const first = world.kernel.attachMulti(stays, [sleeper]);
+    const { allocated } = memory;
+    const second = world.kernel.attachMulti(goes, [sleeper]);
+    const run = sleeper.start([1n, 2n], { cpu: 1 });
+    const body = sleeper.code.hostAddress({ kind: "body" });
+    while (run.pc !== body) run.run(1);
+    second.detach();
+    expect(memory.allocated).toBeGreaterThan(allocated);
+    run.run(10_000);
+    expect([run.result.value, world.take2(1), memory.allocated]).toEqual([RESULT + 1n, "f0 p1", allocated]);
+    // The same where nothing is left, and the trampoline goes, too.
+    const again = sleeper.start([1n, 2n], { cpu: 1 });
+    while (again.pc !== body) again.run(1);
+    first.detach();
+    again.run(10_000);
+    expect([again.result.value, world.take2(1), world.kernel.trampolines.count]).toEqual([RESULT + 1n, "f0", 0]);
+    expect(memory.allocated).toBeLessThan(allocated);
   });
 
   test("A-31 lock order: attach, detach and fentry end in every order in which they can take turns, and in random ones with calls", () => {

@@ -2,6 +2,9 @@
 import { Access, type Allocation, invariant, type Memory } from "@bpfkit/core";
 import { CallsInside } from "../tracing/calls-inside.ts";
 
+/** Most rows of a chunk: what one row keeps in memory. */
+const MOST = 64;
+
 /** Rows of one size that were asked for together. */
 interface Chunk {
   readonly allocation: Allocation;
@@ -46,7 +49,7 @@ export class RowPool {
     return this.#bytes;
   }
 
-  /** Places of `size` bytes for the rows of functions. @throws {BpfError} `limit` where memory is full; nothing is taken then */
+  /** Places of `size` bytes for the rows of functions. O(functions + chunks of that size) @throws {BpfError} `limit` where memory is full; nothing is taken then */
   take(size: number, ips: ArrayLike<number>): FunctionRow[] {
     const rows: FunctionRow[] = [];
     const chunks = this.#chunks.get(size) ?? new Set();
@@ -59,18 +62,18 @@ export class RowPool {
         rows.push(row);
       }
     };
-    const isFull = [...chunks].every(({ free }) => free.length === 0);
-    if (!isFull) for (const chunk of chunks) fill(chunk);
-    const missing = ips.length - rows.length;
-    if (missing === 0) return rows;
+    for (const chunk of chunks) fill(chunk);
     try {
-      const allocation = this.#memory.allocate("data", size * missing, "rows of functions", Access.READ);
-      const free = Array.from({ length: missing }, (_, i) => missing - 1 - i);
-      const chunk: Chunk = { allocation, size, rows: new Array(missing), free };
-      chunks.add(chunk);
-      this.#byAllocation.set(allocation, chunk);
-      this.#bytes += allocation.size;
-      fill(chunk);
+      while (rows.length < ips.length) {
+        const count = Math.min(MOST, ips.length - rows.length);
+        const allocation = this.#memory.allocate("data", size * count, "rows of functions", Access.READ);
+        const free = Array.from({ length: count }, (_, i) => count - 1 - i);
+        const chunk: Chunk = { allocation, size, rows: new Array(count), free };
+        chunks.add(chunk);
+        this.#byAllocation.set(allocation, chunk);
+        this.#bytes += allocation.size;
+        fill(chunk);
+      }
     } catch (error) {
       for (const row of rows) this.give(row);
       throw error;
