@@ -78,3 +78,10 @@ test("the programs of the verifier's page get the verdicts that the text says", 
   expect(said.slice(1)).toEqual([reason, `${at}`, `${result}`]);
   expect(log).toContain(reason);
 });
+
+test("a kernel's types decide as the verifier's page says", { timeout: 60_000 }, async () => {
+  const { inside, behind } = await load("verifier/types.ts");
+  const page = readFileSync(join(root, "docs", "verifier.md"), "utf8");
+  const said = /`inside` is `(.*)`, and `behind` is `(.*)`\./.exec(page)!;
+  expect(said.slice(1)).toEqual([inside, behind]);
+});
