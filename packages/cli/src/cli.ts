@@ -3,6 +3,7 @@ import { type Command, helpOf, overview, readArguments, UsageError } from "./arg
 import { conform } from "./commands/conform.ts";
 import { demo } from "./commands/demo.ts";
 import { dis } from "./commands/dis.ts";
+import { explain } from "./commands/explain.ts";
 import { jit } from "./commands/jit.ts";
 import { multi } from "./commands/multi.ts";
 import { obj } from "./commands/obj.ts";
@@ -22,6 +23,7 @@ const COMMANDS: readonly Command[] = [
   obj,
   dis,
   verify,
+  explain,
   jit,
   patch,
   tail,

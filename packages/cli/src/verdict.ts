@@ -11,7 +11,7 @@ export const VERDICT_EXIT: Readonly<Record<Verdict, number>> = {
   rejected: EXIT.NEGATIVE,
   undecided: EXIT.LIMIT,
 };
-const COLOURS: Readonly<Record<Verdict, "green" | "red" | "yellow">> = {
+export const COLOURS: Readonly<Record<Verdict, "green" | "red" | "yellow">> = {
   accepted: "green",
   rejected: "red",
   undecided: "yellow",

@@ -10,10 +10,22 @@ import {
   verify as verifyProgram,
 } from "@bpfkit/core";
 import { attachTarget, type Btf, kernelTypes, loadBtf, loadObject, type ObjectProgram } from "@bpfkit/object";
+import { githubAnnotation } from "../annotations.ts";
 import { type Arguments, type Call, type Command, UsageError } from "../arguments.ts";
 import { objectName } from "../object-file.ts";
-import { about, printJson, readInput, type Style, table } from "../output.ts";
-import { placeOf, VERDICT_EXIT, type Verdict, verdictLines, verdictOf } from "../verdict.ts";
+import { about, EXIT, printJson, readInput, type Style } from "../output.ts";
+import { sarifLog } from "../sarif.ts";
+import { stackChains } from "../stack-chains.ts";
+import { placeOf, verdictLines, verdictOf } from "../verdict.ts";
+import {
+  type Checked,
+  explanationLines,
+  notPrunedLines,
+  stateLines,
+  statsOf,
+  statsText,
+  verdictTable,
+} from "../verify-text.ts";
 
 const VERSIONS: readonly string[] = Object.keys(KERNELS);
 const NEWEST = "7.2";
@@ -29,52 +41,70 @@ export const verify: Command = {
   summary: "say whether the verifier accepts the programs of an object or of assembler text, and why not",
   options: {
     program: { value: "NAME", help: "this program alone, by its name or its section" },
-    kernel: { value: "VERSION", help: `whose rules: ${VERSIONS.join(", ")}; ${NEWEST} unless told` },
+    kernel: {
+      value: "VERSIONS",
+      help: `whose rules: ${VERSIONS.join(", ")}, or several with commas; ${NEWEST} unless told`,
+    },
+    explain: { help: "with the steps that led to a rejection, as Linux 7.3 reports them" },
     "log-level": { short: "l", value: "LEVEL", help: "the log: 1 the path that led to a rejection, 2 all paths" },
-    stats: { help: "with a table of what it took, in veristat's columns" },
+    stats: { help: "with a table of what it took, in veristat's columns, and the stack of chains of calls" },
+    states: { short: "s", help: "with the states in which each instruction was reached" },
+    "not-pruned": { help: "with what kept paths from ending where others had been before" },
+    sarif: { help: "print SARIF 2.1.0" },
+    pages: { value: "URL", help: "where docs/verifier-messages is served, for the rules of SARIF" },
+    annotate: { value: "github", help: "also print annotations on the standard error, where GITHUB_ACTIONS is set" },
     type: { value: "TYPE", help: `the type of a program as text; ${TEXT_TYPE} unless told` },
     btf: { value: "FILE", help: "types of the kernel, as /sys/kernel/btf/vmlinux: for what programs are attached to" },
     budget: { value: "N", help: "most instructions to process in a program, beside the kernel's own limits" },
   },
   examples: [
-    "prog.bpf.o --kernel 6.12",
-    "prog.bpf.o --btf vmlinux.btf",
+    "prog.bpf.o --kernel 6.12,7.2",
+    "prog.bpf.o --btf vmlinux.btf --explain",
     "prog.bpf.o --program xdp_main -l 2",
-    "prog.s --type xdp --stats",
+    "prog.s --type xdp --stats --not-pruned",
+    "prog.bpf.o --sarif > verifier.sarif",
   ],
   run(call) {
     const { io, style, arguments: args } = call;
     const file = args.operands[0]!;
-    const kernel = args.choice("kernel", VERSIONS, NEWEST);
+    const kernels = kernelsOf(args);
+    const json = args.has("json") || args.has("pretty");
+    if (json && args.has("sarif")) throw new UsageError("--sarif and --json are two forms of output");
+    if (args.has("pages") && !args.has("sarif")) throw new UsageError("--pages is for --sarif");
+    const annotates = args.choice("annotate", ["github", ""], "") === "github" && Boolean(io.env.GITHUB_ACTIONS);
     const btf = typesOf(call);
-    const checked = chosen(programsOf(call), args).map((program) =>
-      about(file, () => check(program, kernel, btf, call)),
+    const checked = chosen(programsOf(call), args).flatMap((program) =>
+      kernels.map((kernel) => about(file, () => check(program, kernel, btf, call))),
     );
-    if (args.has("json") || args.has("pretty")) {
-      printJson(io, { kernel, programs: checked.map((one) => toJson(one, args)) }, args.has("pretty"));
-    } else {
-      for (const one of checked) io.out(toText(one, args, style));
+    const rejected = checked.flatMap(({ program, result }) => (result.ok ? [] : [{ file, program, result }]));
+    if (args.has("sarif")) printJson(io, sarifLog(rejected, args.text("pages")), true);
+    else if (json) printJson(io, jsonOf(checked, kernels, args), args.has("pretty"));
+    else {
+      if (kernels.length > 1) io.out(`${verdictTable(checked, kernels, style)}\n`);
+      for (const one of checked) io.out(toText(one, kernels.length > 1, args, style));
       if (args.has("stats")) io.out(`\n${statsText(file, checked)}`);
     }
-    return Math.max(...checked.map(({ result }) => VERDICT_EXIT[verdictOf(result)]));
+    if (annotates) for (const { program, result } of rejected) io.err(`${githubAnnotation(file, program, result)}\n`);
+    return exitOf(checked);
   },
 };
 
-/** In veristat's words, which has none for a budget that is spent. */
-const VERISTAT: Readonly<Record<Verdict, string>> = {
-  accepted: "success",
-  rejected: "failure",
-  undecided: "undecided",
-};
+/** A rejection outweighs a budget that was spent. */
+function exitOf(checked: readonly Checked[]): number {
+  const verdicts = checked.map(({ result }) => verdictOf(result));
+  if (verdicts.includes("rejected")) return EXIT.NEGATIVE;
+  return verdicts.includes("undecided") ? EXIT.LIMIT : EXIT.OK;
+}
+
+function kernelsOf(args: Arguments): readonly string[] {
+  const kernels = [...new Set((args.text("kernel") ?? NEWEST).split(","))];
+  const unknown = kernels.find((kernel) => !VERSIONS.includes(kernel));
+  if (unknown === undefined) return kernels;
+  throw new UsageError(`--kernel is one of ${VERSIONS.join(", ")}, or several with commas, not ${unknown}`);
+}
 
 /** What a program as text has no values for is left out. */
 type Candidate = Program & Partial<Pick<ObjectProgram, "section" | "target">>;
-
-interface Checked {
-  readonly program: Candidate;
-  readonly result: Verified | Rejected;
-  readonly microseconds: number;
-}
 
 function programsOf({ io, arguments: args }: Call): readonly Candidate[] {
   const file = args.operands[0]!;
@@ -123,52 +153,54 @@ function check(program: Candidate, kernel: string, btf: Btf | undefined, { io, a
   return { program, result, microseconds: Math.round(1000 * (io.now() - started)) };
 }
 
-function toText(checked: Checked, args: Arguments, style: Style): string {
+function toText(checked: Checked, briefly: boolean, args: Arguments, style: Style): string {
   const { program, result } = checked;
-  const lines = verdictLines(program, result, style);
-  if (args.has("log-level")) lines.push(...result.log);
-  return `${lines.join("\n")}\n`;
+  const extra = [
+    ...(args.has("explain") ? explanationLines(checked) : []),
+    ...(args.has("log-level") ? result.log : []),
+    ...(args.has("states") ? ["", "states:", ...stateLines(checked, style)] : []),
+    ...(args.has("not-pruned") ? ["", "compared with stored states:", ...notPrunedLines(checked, style)] : []),
+  ];
+  // The table has said so already.
+  if (briefly && result.ok && extra.length === 0) return "";
+  return `${[...verdictLines(program, result, style), ...extra].join("\n")}\n`;
 }
 
-/** By veristat's names; undefined where there is no value. */
-function statsOf({ program, result, microseconds }: Checked): Readonly<Record<string, string | number | undefined>> {
-  const { totalInsns, totalStates, peakStates, maxStatesPerInsn, stackBytes } = result.stats;
-  return {
-    prog_name: program.name,
-    verdict: VERISTAT[verdictOf(result)],
-    duration: microseconds,
-    total_insns: totalInsns,
-    total_states: totalStates,
-    peak_states: peakStates,
-    max_states_per_insn: maxStatesPerInsn,
-    prog_size: program.insns.length,
-    // Known of programs that are accepted; veristat adds up the subprograms as well.
-    stack_depth: result.ok ? stackBytes.reduce((sum, bytes) => sum + bytes, 0) : undefined,
-    prog_type: program.type,
-    attach_type: program.attachType,
-  };
+function jsonOf(checked: readonly Checked[], kernels: readonly string[], args: Arguments): object {
+  const programs = checked.map((one) => ({
+    ...toJson(one, args),
+    ...(kernels.length > 1 ? { kernel: one.result.kernel } : {}),
+  }));
+  return kernels.length > 1 ? { kernels, programs } : { kernel: kernels[0], programs };
 }
 
-function statsText(file: string, checked: readonly Checked[]): string {
-  const name = file.replace(/^.*[\\/]/, "");
-  const rows = checked.map((one) => ({ file_name: name, ...statsOf(one) }));
-  return table(
-    Object.keys(rows[0]!),
-    rows.map((row) => Object.values(row).map((value) => value ?? "-")),
-  );
-}
-
-function toJson(checked: Checked, args: Arguments): unknown {
+function toJson(checked: Checked, args: Arguments): object {
   const { program, result } = checked;
-  const place = placeOf(program, result);
   return {
     name: program.name,
     type: program.type,
     attachType: program.attachType,
     section: program.section,
     verdict: verdictOf(result),
-    ...(result.ok ? {} : { reason: result.reason, errno: result.errno, budget: result.budget, at: place }),
-    ...(args.has("stats") ? { stats: statsOf(checked) } : {}),
+    ...(result.ok ? {} : rejectionJson(program, result)),
+    stats: statsOf(checked),
+    ...(result.ok ? { stack: stackChains(program, result.stats.stackBytes) } : {}),
     ...(args.has("log-level") ? { log: result.log } : {}),
+    ...(args.has("states") ? { states: statesJson(program, result) } : {}),
+    ...(args.has("not-pruned") ? { notPruned: result.notPruned.all } : {}),
   };
+}
+
+function rejectionJson(program: Program, result: Rejected): object {
+  const { reason, errno, budget, explanation } = result;
+  const { kind, class: name } = explanation;
+  return { reason, errno, budget, kind, class: name, at: placeOf(program, result), explanation };
+}
+
+function statesJson({ insns }: Program, { states }: Verified | Rejected): readonly object[] {
+  const rows: object[] = [];
+  for (let i = 0; i < insns.length; i += insns.width(i)) {
+    if (states.at(i).length > 0) rows.push({ insn: i, states: states.at(i), omitted: states.omitted(i) });
+  }
+  return rows;
 }
