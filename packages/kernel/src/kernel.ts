@@ -86,6 +86,8 @@ const PAGE = 64 << 10;
 const MAX_CPUS = 1024;
 /** Arguments that BPF calls have. */
 const BPF_ARGS = 5;
+/** Of functions without any. */
+const NO_OPTIONS: FunctionOptions = {};
 /** Trace lines that are kept. */
 const MAX_TRACE = 10_000;
 
@@ -316,7 +318,7 @@ export class Kernel {
     name: string,
     shape: string | FuncModel,
     body: FunctionBody,
-    options: FunctionOptions = {},
+    options: FunctionOptions = NO_OPTIONS,
   ): TracedFunction {
     const traced = this.#withText().define(name, shape, body, options);
     if (traced.places.slots.length <= BPF_ARGS) this.#functions.kfuncs.set(name, new FunctionAsKfunc(traced));

@@ -165,13 +165,13 @@ export class Targets {
   }
 
   /** Takes in a function of the host. */
-  add(traced: TracedFunction): void {
-    const { name, model, places, code } = traced;
+  add(traced: TracedFunction, shape: Shape): void {
+    const { name, code } = traced;
     this.#sites.add(name, code.image, code.address);
     const entry = code.image.patchSites.find(({ kind }) => kind === "entry");
     invariant(entry !== undefined, `an entry site of ${name}`);
     const site = this.#sites.at(code.address + BigInt(entry.offset))!;
-    this.#functions.add(new Target(name, { model, places }, code.address, site, traced));
+    this.#functions.add(new Target(name, shape, code.address, site, traced));
   }
 
   #subprog(resident: Resident, index: number): Target {

@@ -1,11 +1,14 @@
 // Attaching programs to functions and taking them away: who may, in which order it happens, and what is left when a step fails.
 import {
+  type ArgPlaces,
   BpfError,
   type FuncModel,
+  type HostFunction,
   type LinkKind,
   type Memory,
   type MultiStrategyName,
   parseFuncModel,
+  type Symbol as SymbolRef,
   type TextEngine,
 } from "@bpfkit/core";
 import type { Kernel } from "../kernel.ts";
@@ -84,23 +87,27 @@ export class Tracer {
 
   /** @throws {BpfError} as `Kernel.defineFunction` */
   define(name: string, shape: string | FuncModel, body: FunctionBody, options: FunctionOptions): TracedFunction {
-    const { text, memory, kernel, rcu, functions, runOn } = this.#site;
-    const { model, places } = this.#shapeOf(shape);
-    const code = text.place(text.emitFunction(), name, {
-      memory,
-      address: (symbol) => {
-        throw new BpfError("unknown-symbol", `${symbol.kind} of function ${name}`);
-      },
-      function: () => (call) => {
-        const { cpu } = call;
-        if (options.sleeps === true) rcu.woke(runOn(cpu)!);
-        return body({ words: places.slots.map((slot) => call.word!(slot)), cpu }, kernel);
-      },
-    });
-    const traced = new TracedFunction(functions, name, model, options, places, code);
+    const { text, memory, rcu, functions } = this.#site;
+    const found = this.#shapeOf(shape);
+    const address = (symbol: SymbolRef): bigint => {
+      throw new BpfError("unknown-symbol", `${symbol.kind} of function ${name}`);
+    };
+    const run = this.#bodyOf(body, found.places, options.sleeps === true);
+    const code = text.place(text.emitFunction(), name, { memory, address, function: () => run });
+    const traced = new TracedFunction(functions, name, found.model, options, found.places, code);
     if (options.sleeps === true) rcu.sleepingAt.add(code.hostAddress({ kind: "body" })!);
-    this.targets.add(traced);
+    this.targets.add(traced, found);
     return traced;
+  }
+
+  /** There is one for each function, so it keeps little. */
+  #bodyOf(body: FunctionBody, { slots }: ArgPlaces, sleeps: boolean): HostFunction {
+    return (call) => {
+      const { cpu } = call;
+      const { kernel, rcu, runOn } = this.#site;
+      if (sleeps) rcu.woke(runOn(cpu)!);
+      return body({ words: slots.map((slot) => call.word!(slot)), cpu }, kernel);
+    };
   }
 
   /** Functions of one shape share it. */
