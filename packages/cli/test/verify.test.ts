@@ -5,6 +5,8 @@ import { bpfkit } from "./support.ts";
 const object = (path: string) => new Uint8Array(readFileSync(new URL(`../../../${path}`, import.meta.url)));
 const text = (...lines: string[]) => new TextEncoder().encode(lines.join("\n"));
 const FILES = {
+  // Two functions of Linux 6.12: node tools/oracle/btf-excerpt.mjs vmlinux.btf do_exit,do_unlinkat targets.btf
+  "targets.btf": object("packages/cli/test/targets.btf"),
   "dissect.o": object("examples/tail-calls/dissect.bpf.o"),
   "slots.o": object("packages/object/test/objects/slots.o"),
   "sections.o": object("packages/object/test/objects/sections.o"),
@@ -183,4 +185,13 @@ test("verify tells malformed input from a rejection", () => {
   const cut = FILES["slots.o"].subarray(0, 100);
   expect(bpfkit(["verify", "cut.o"], { "cut.o": cut })).toMatchObject({ code: 3, out: "" });
   expect(verify("good.s", "--kernel", "5.4")).toMatchObject({ code: 2, out: "" });
+});
+
+test("verify --btf asks what a program is attached to", () => {
+  const enter = ["sections.o", "--program", "enter"];
+  expect(verify(...enter).code).toBe(0);
+  const { code, out } = verify(...enter, "--btf", "targets.btf");
+  expect([code, out]).toEqual([1, expect.stringContaining("do_unlinkat is not sleepable")]);
+  expect(verify("sections.o", "--program", "first", "--btf", "targets.btf").code).toBe(0);
+  expect(verify(...enter, "--btf", "good.s")).toMatchObject({ code: 3, err: expect.stringContaining("good.s") });
 });
