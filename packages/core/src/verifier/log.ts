@@ -17,8 +17,10 @@ export type LogLevel = 0 | 1 | 2;
 export type LogDialect = "7.2" | "7.3";
 
 const KIND_LETTERS = "?rm0id";
-/** Column of the state behind an instruction. */
-const COLUMN = 38;
+/** Where the state behind an instruction begins: in column 38, or 8, 16, … behind it where the instruction is long. */
+function columnBehind(length: number): number {
+  return 8 * Math.ceil(Math.max(length + 5, 40) / 8) - 2;
+}
 
 /** Collects lines; costs nothing at level 0. */
 export class Log {
@@ -110,7 +112,7 @@ export class Log {
     const line = this.lines[last] ?? "";
     if (!line.startsWith(`${i}: (`)) this.add(`${label}:${text}`);
     else if (!line.endsWith(") exit") && !line.includes(" ; ")) {
-      this.lines[last] = `${line.padEnd(Math.max(COLUMN, line.length + 1))};${text}`;
+      this.lines[last] = `${line.padEnd(columnBehind(line.length))};${text}`;
       this.#size += this.lines[last]!.length - line.length;
     }
   }
@@ -180,7 +182,8 @@ export class Log {
   pruned(v: Verification, _stored: StoredState): void {
     if (this.level < 2) return;
     const { insn, previous } = v.state;
-    this.add(this.#resumed !== "no" && previous >= 0 ? `\nfrom ${previous} to ${insn}: safe` : `${insn}: safe`);
+    if (this.#resumed === "no" || previous < 0) this.add(`${insn}: safe`);
+    else for (const line of ["", `from ${previous} to ${insn}: safe`]) this.add(line);
     this.#resumed = "no";
   }
 
@@ -242,7 +245,8 @@ export class Log {
       if (!all && !this.#slots.has(index * 64 + slot)) continue;
       text += slotText(v, words[KINDS + slot]!, words, spillAt(slot), slot, index);
     }
-    if (all && state.references.length > 0) text += ` refs=${state.references.map(({ id }) => id).join(",")}`;
+    if ((all || v.modern) && state.references.length > 0)
+      text += ` refs=${state.references.map(({ id }) => id).join(",")}`;
     return index === 0 ? text : ` frame${index}:${text}`;
   }
 }

@@ -44,10 +44,10 @@ export function settleNull(
       return;
     }
     other[x]! &= ~Flag.MAYBE_NULL;
-    // The id of a map value stays: a spin lock in it is told by it. A reference is told by REF alone.
-    const base = other[x]! & 0xff;
-    if (base !== Type.MAP_VALUE || other[x + AUX] === 0) other[x + ID] = 0;
-    else if (!v.modern && v.map(other[x + AUX]!).fields === undefined) other[x + ID] = 0;
+    // Linux 7.2 keeps the id. Older kernels do where a spin lock in a map's value is told by it.
+    if (v.modern) return;
+    const isValue = (other[x]! & 0xff) === Type.MAP_VALUE && other[x + AUX] !== 0;
+    if (!isValue || v.map(other[x + AUX]!).fields === undefined) other[x + ID] = 0;
   });
 }
 

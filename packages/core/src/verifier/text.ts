@@ -111,12 +111,14 @@ export function registerText(
     return `${own}${constantOf(r, s) + BigInt(r[x + FIXED]!)}`;
   }
   const parts: string[] = [];
-  if (r[x + ID] !== 0) {
+  // Linux 7.2 has one number for both.
+  if (v.modern && r[x + REF] !== 0) parts.push(`id=${r[x + REF]}`);
+  else if (r[x + ID] !== 0) {
     const delta =
       type === Type.SCALAR && r[x + LINK] !== 0 ? (r[x + DELTA]! < 0 ? `${r[x + DELTA]}` : `+${r[x + DELTA]}`) : "";
     parts.push(`id=${r[x + ID]}${delta}`);
   }
-  if (r[x + REF] !== 0) parts.push(`ref_obj_id=${r[x + REF]}`);
+  if (!v.modern && r[x + REF] !== 0) parts.push(`ref_obj_id=${r[x + REF]}`);
   if (base === Type.MAP || base === Type.MAP_VALUE || base === Type.MAP_KEY) {
     const map = v.map(r[x + AUX]!);
     parts.push(`ks=${map.keySize}`, `vs=${map.valueSize}`);
