@@ -85,3 +85,16 @@ test("a kernel's types decide as the verifier's page says", { timeout: 60_000 },
   const said = /`inside` is `(.*)`, and `behind` is `(.*)`\./.exec(page)!;
   expect(said.slice(1)).toEqual([inside, behind]);
 });
+
+test("a rejection explains itself as the verifier's page says", { timeout: 60_000 }, async () => {
+  const { fact, requirement, steps, last, report, pointer, about } = await load("verifier/explain.ts");
+  const page = readFileSync(join(root, "docs", "verifier.md"), "utf8").replaceAll(/\s+/g, " ");
+  expect(page).toContain(`\`fact\` is \`${fact}\`, and \`requirement\` is \`${requirement}\``);
+  expect(page).toContain(`\`steps\` is \`${(steps as number[]).join(", ")}\``);
+  expect(page).toContain(`The last step says \`${last}\``);
+  expect(page).toContain(`\`pointer\` is \`${pointer}\``);
+  expect([about, (report as string[]).filter((line) => /^[A-Z][a-z ]+:$/.test(line))]).toEqual([
+    "R2",
+    ["Reason:", "At:", "Causal path:", "Suggestion:"],
+  ]);
+});
