@@ -164,6 +164,8 @@ export function dynptrAt(v: Verification, place: Place | undefined): number | un
 
 /** A store goes over a slot: what lived in it is no more. Refused for a dynptr that is a reference. */
 export function overwriteSpecial(v: Verification, frame: Frame, slot: number): void {
+  // Of an iterator nothing is left but bytes: its reference can no longer be given back.
+  if (isOf(frame, slot, Byte.ITERATOR)) frame.words[KINDS + slot] = eight(Byte.MISC);
   if (!isOf(frame, slot, Byte.DYNPTR)) return;
   const at = spillAt(slot);
   if (frame.words[at + REF] !== 0) v.refuse(Errno.EINVAL, "cannot overwrite referenced dynptr");

@@ -112,11 +112,13 @@ export function registerText(
   }
   const parts: string[] = [];
   // Linux 7.2 has one number for both.
-  if (v.modern && r[x + REF] !== 0) parts.push(`id=${r[x + REF]}`);
+  const parent = v.modern && base === Type.MEMORY && (type & Flag.RECORD) === 0 ? r[x + FRAME]! || r[x + REF]! : 0;
+  if (v.modern && r[x + REF] !== 0 && parent === 0) parts.push(`id=${r[x + REF]}`);
   else if (r[x + ID] !== 0) {
     const delta =
       type === Type.SCALAR && r[x + LINK] !== 0 ? (r[x + DELTA]! < 0 ? `${r[x + DELTA]}` : `+${r[x + DELTA]}`) : "";
     parts.push(`id=${r[x + ID]}${delta}`);
+    if (parent !== 0) parts.push(`parent_id=${parent}`);
   }
   if (!v.modern && r[x + REF] !== 0) parts.push(`ref_obj_id=${r[x + REF]}`);
   if (base === Type.MAP || base === Type.MAP_VALUE || base === Type.MAP_KEY) {
