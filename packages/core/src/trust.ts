@@ -45,11 +45,14 @@ export type Trusted =
  * ```
  */
 export function trust(program: Program): VerifiedProgram {
-  const { insns } = program;
-  if (insns.length === 0)
+  if (program.insns.length === 0)
     throw new BpfError("structure", "a program without instructions", { expected: "at least `exit`" });
   checkDeclared(program);
-  const structure = structureOf(program);
+  return trustWith(program, structureOf(program));
+}
+
+/** {@link trust} of a program whose structure is known. */
+export function trustWith(program: Program, structure: Structure): VerifiedProgram {
   for (const [index, { start }] of structure.subprogs.entries()) {
     if ((structure.marks[start]! & Mark.START) === 0) {
       throw refusal(program, start - 1, `subprogram ${structure.subprogs[index]!.name} begins inside a two-slot load`);

@@ -2,7 +2,7 @@
 import { MAP_FLAGS, MAP_TYPES } from "../isa/maps.ts";
 import type { HelperName } from "../spec/helper-names.ts";
 import { type HelperSpec, helperArgs } from "../spec/helper-words.ts";
-import { allowedHelpers } from "../spec/kernel-profile.ts";
+import { allowedHelpers, type KernelProfile } from "../spec/kernel-profile.ts";
 import { mapType } from "../spec/map-types.ts";
 import { type CallFacts, checkArgument, checkFormat, fillMemory } from "./args.ts";
 import { enterCallback } from "./callback.ts";
@@ -30,7 +30,23 @@ import {
 import { lowerSmax, raiseSmin, SMAX } from "./scalar.ts";
 import type { Verification } from "./verification.ts";
 
-const allowed = new WeakMap<Verification, ReadonlySet<string>>();
+/** Helpers by kernel, and by type and attach type of the program. */
+const allowed = new WeakMap<KernelProfile, Map<string, ReadonlySet<string>>>();
+
+function namesFor({ profile, type, attachType }: Verification): ReadonlySet<string> {
+  let sets = allowed.get(profile);
+  if (sets === undefined) {
+    sets = new Map();
+    allowed.set(profile, sets);
+  }
+  const key = `${type.name} ${attachType}`;
+  let names = sets.get(key);
+  if (names === undefined) {
+    names = allowedHelpers(profile, type.name, attachType);
+    sets.set(key, names);
+  }
+  return names;
+}
 
 /** A call of a helper at slot `i`. */
 export function callHelper(v: Verification, i: number): void {
@@ -75,12 +91,8 @@ export function named(spec: HelperSpec): string {
 }
 
 function checkPermission(v: Verification, spec: HelperSpec): void {
-  let names = allowed.get(v);
-  if (names === undefined) {
-    names = allowedHelpers(v.profile, v.type.name, v.attachType);
-    allowed.set(v, names);
-  }
-  if (!names.has(spec.name as never)) v.refuse(Errno.EINVAL, `program of this type cannot use helper ${named(spec)}`);
+  if (!namesFor(v).has(spec.name as never))
+    v.refuse(Errno.EINVAL, `program of this type cannot use helper ${named(spec)}`);
   if (spec.gpl && !isGplCompatible(v.program.license))
     v.refuse(Errno.EINVAL, "cannot call GPL-restricted function from non-GPL compatible program");
   if (spec.sleeps && v.program.sleepable !== true)

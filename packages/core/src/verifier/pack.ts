@@ -23,9 +23,11 @@ const [UNKNOWN, ZERO, SHORT, LONG, RANGE, FULL] = [0, 1, 2, 3, 4, 5];
 const LENGTHS = Uint8Array.of(0, 0, 1, 2, 4, SCALAR_WORDS);
 const [HAS_ID, HAS_LINKS] = [1 << 16, 1 << 17];
 
+const NOTHING = new Int32Array(0);
+
 /** Words that grow. */
 export class Packing {
-  words: Int32Array = new Int32Array(1024);
+  words: Int32Array = NOTHING;
   length = 0;
 
   push(word: number): void {
@@ -34,7 +36,7 @@ export class Packing {
   }
 
   #grow(by: number): void {
-    const grown = new Int32Array(2 * (this.length + by));
+    const grown = new Int32Array(Math.max(512, 2 * (this.length + by)));
     grown.set(this.words);
     this.words = grown;
   }

@@ -224,7 +224,9 @@ export class State<P = unknown> {
 
   /** A copy, in words of `spare` as far as there are any. */
   copy(spare: Int32Array[] = []): State<P> {
-    const copied = new State<P>(this.frames.map((frame) => frame.copy(spare.pop())));
+    const frames: Frame[] = [];
+    for (const frame of this.frames) frames.push(frame.copy(spare.pop()));
+    const copied = new State<P>(frames);
     copied.references = this.references;
     copied.lockId = this.lockId;
     copied.lockMap = this.lockMap;

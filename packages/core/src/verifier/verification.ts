@@ -69,6 +69,9 @@ export type Watcher = (v: Verification) => void;
 /** Up to so many waiting paths keep their frames whole; of more, each is packed. */
 const FEW_PENDING = 64;
 
+/** Words of frames that no verification uses. */
+const SPARE: Int32Array[] = [];
+
 export class Verification {
   readonly program: Program;
   readonly insns: Insns;
@@ -140,8 +143,8 @@ export class Verification {
   readonly calledGlobals: Set<number> = new Set();
   /** Frames of paths that wait. */
   readonly packing: Packing = new Packing();
-  /** Spare frames' words, for reuse. */
-  readonly spare: Int32Array[] = [];
+  /** Spare frames' words, for reuse by this one and those that follow. */
+  readonly spare: Int32Array[] = SPARE;
 
   constructor(parts: VerificationParts, state: State<StoredState>) {
     this.program = parts.program;

@@ -8,7 +8,7 @@ import type { AttachTarget, KernelTypes } from "../spec/kernel-types.ts";
 import { LINUX_6_12 } from "../spec/linux-6.12.ts";
 import { LINUX_7_2 } from "../spec/linux-7.2.ts";
 import { programType } from "../spec/program-types.ts";
-import { trust } from "../trust.ts";
+import { trustWith } from "../trust.ts";
 import { checkLoad, checkTarget } from "./check-load.ts";
 import { checkStacks } from "./check-stacks.ts";
 import { checkFlow, checkInsns } from "./check-structure.ts";
@@ -195,7 +195,7 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     const stacks = checkStacks(v);
     stackBytes = stacks.bytes;
     chainBytes = stacks.chain;
-    const trusted = trust(program);
+    const trusted = trustWith(program, structure);
     const found = factsOf(v, facts, trusted, () => {
       // Walked again, with nothing left out: what holds in all states then holds in all runs.
       const spent = v?.counters.insns ?? 0;
