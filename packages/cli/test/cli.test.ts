@@ -26,7 +26,7 @@ describe("exit codes", () => {
       "a command that does not exist",
       ["frobnicate"],
       2,
-      /no command frobnicate; there are obj, dis, verify, jit, patch, tail, tramp, multi, poke, run, demo, conform, plugin, help and version/,
+      /no command frobnicate; there are obj, dis, verify, explain, jit, patch, tail, tramp, multi, poke, run, demo, conform, plugin, help and version/,
     ],
     ["a cut command that could be two", ["d"], 2, /d could be dis, demo/],
     ["an option that does not exist", ["obj", "x.o", "--frob"], 2, /obj has no option --frob/],
