@@ -1,6 +1,6 @@
 // What multi-attach refuses, sessions that it attaches, subprograms of programs among its functions, and steps that fail when some entries are written.
 import { arm64 } from "@bpfkit/arm64";
-import { assemble, type Backend, MAX_MULTI_FUNCTIONS, trust } from "@bpfkit/core";
+import { assemble, type Backend, MAP_TYPES, MAX_MULTI_FUNCTIONS, trust } from "@bpfkit/core";
 import type { AttachTarget, LoadedProgram, MultiTracingLink, Operation, Step, TracedFunction } from "@bpfkit/kernel";
 import { riscv64 } from "@bpfkit/riscv64";
 import { x86_64 } from "@bpfkit/x86-64";
@@ -219,6 +219,32 @@ describe.each(EVERY_DESIGN)("%s, %s", (_arch, design, backend) => {
     expect(errorOf(() => kernel.attachMulti(world.program("fexit", 4), [{ program }])).message).toContain(
       "function 0 of 1, ''t1'': it cannot be traced (EINVAL)",
     );
+  });
+
+  test("tail calls in a traced subprogram are counted as without a program around it", () => {
+    const world = new World(backend);
+    const { kernel } = world;
+    const table = { name: "table", type: MAP_TYPES.prog_array, keySize: 4, valueSize: 4, maxEntries: 1, flags: 0 };
+    const jump = "r1 = r6\nr2 = map[table]\nr3 = 0\ncall tail_call\n";
+    const record = `r6 = r1\nr1 = 7\nr2 = 0\nr3 = 0\ncall ${RECORD}\n`;
+    const load = (name: string, text: string): LoadedProgram =>
+      kernel.load(trust(assemble(text, { name, type: "syscall", license: "GPL", maps: [table] })));
+    const slot = load("slot", `${record}${jump}r0 = 3\nexit`);
+    const text = `r6 = r1\ncall sub\nr1 = r6\ncall sub\nr0 = 9\nexit\nsub: r6 = r1\n${jump}r0 = 2\nexit`;
+    const main = load("main", text);
+    kernel.progArray("table").set(0, slot);
+    const counted = (): number[] => {
+      expect(main.run({ context: new Uint8Array(8) }).returnValue).toBe(9);
+      const ran = world.take2().split(" ");
+      return ["p7", "p1", "p2"].map((who) => ran.filter((one) => one === who).length);
+    };
+    const [alone] = counted();
+    expect(alone).toBeGreaterThanOrEqual(33);
+    const listed = [...world.functions(1, "u64 (u64)"), { program: main, subprog: "sub", model: "u64 (u64)" }];
+    using _exit = kernel.attachMulti(world.program("fexit", 1), listed);
+    expect(counted()).toEqual([alone, 2, 0]);
+    using _entry = kernel.attachMulti(world.program("fentry", 2), listed.slice(1));
+    expect(counted()).toEqual([alone, 2, 2]);
   });
 
   test("a program whose subprograms are traced stays until they are not; the next one takes its place in the table", () => {

@@ -1,5 +1,17 @@
 // One program on many functions, through the kernel package, on three architectures: which functions share trampolines, and what calls run.
-import type { BpfError, CompileOptions } from "@bpfkit/core";
+import {
+  applyPlan,
+  type BpfError,
+  type CompileOptions,
+  FunctionFlag,
+  ModelKeys,
+  MULTI_STRATEGIES,
+  type MultiPlan,
+  MultiState,
+  placesKey,
+  planAttach,
+  planDetach,
+} from "@bpfkit/core";
 import type { MultiTracingLink, TracedFunction } from "@bpfkit/kernel";
 import { describe, expect, test } from "vitest";
 import { byDesign, EVERY_DESIGN, type MultiWorld, SEVEN, THREE, TWO, worldOf } from "./multi-world.ts";
@@ -343,6 +355,53 @@ describe.each(EVERY_DESIGN)("%s, %s", (_arch, design, backend) => {
       else expect(world.kernel.trampolines).toEqual(scratch.kernel.trampolines);
       expect(functions.map((traced) => world.call(traced))).toEqual(fresh.map((traced) => scratch.call(traced)));
     }
+  });
+
+  test("what is made, given back and written is what MULTI_STRATEGIES says of the same plans", () => {
+    const world = new World(backend);
+    const { kernel } = world;
+    const functions = [...world.functions(8), ...world.functions(6, THREE)];
+    const keys = new ModelKeys();
+    const state = new MultiState({
+      count: functions.length,
+      models: Int32Array.from(functions, ({ places }) => keys.of(placesKey(places))),
+      flags: new Uint8Array(functions.length).fill(FunctionFlag.TRACEABLE),
+      name: String,
+    });
+    const strategy = MULTI_STRATEGIES[design];
+    const step = <T>(plan: MultiPlan, change: () => T): T => {
+      const { images, retired, rows, pokes } = strategy.needs(state, plan);
+      const [before, there] = [kernel.ledger, kernel.trampolines.count];
+      const result = change();
+      const after = kernel.ledger;
+      const made = after.trampolines - before.trampolines;
+      const written = after.pokes - before.pokes;
+      const { count } = kernel.trampolines;
+      expect([made, there + made - count, after.rows - before.rows]).toEqual([images, retired, rows]);
+      // Where a link goes, its runs in old trampolines are rewritten, too.
+      if (plan.change === "attach") expect(written).toBe(pokes);
+      else expect(written).toBeGreaterThanOrEqual(pokes);
+      applyPlan(state, plan);
+      expect(count).toBe(strategy.images(state));
+      return result;
+    };
+    const attach = (kind: "fentry" | "fexit", program: number, ids: readonly number[]): MultiTracingLink =>
+      step(planAttach(state, { kind, program, functions: ids }), () =>
+        world.attach(
+          kind,
+          program,
+          ids.map((id) => functions[id]!),
+        ),
+      );
+    const first = attach("fexit", 0, [0, 1, 2, 3, 4, 8, 9]);
+    const second = attach("fentry", 1, [3, 4, 5, 9, 10]);
+    const typed = step(planAttach(state, { kind: "fexit", program: 2, functions: [4], typed: true }), () =>
+      kernel.attach(world.program("fexit", 2), functions[4]!),
+    );
+    step(planDetach(state, 0), () => first.detach());
+    step(planDetach(state, 2), () => typed.detach());
+    attach("fexit", 3, [0, 4, 13]);
+    step(planDetach(state, 1), () => second.detach());
   });
 
   test("A-22 each doubling of the functions costs one more load per call, none where each has a trampoline, few where rows are looked up", () => {

@@ -26,7 +26,8 @@ interface ModelTrampoline {
 
 /** Where a row is to be written, and what leads its function there. */
 interface NewRows {
-  readonly rows: ReadonlyMap<number, FunctionRow>;
+  /** Beside the functions of a plan; undefined where a function gets none. */
+  readonly rows: readonly (FunctionRow | undefined)[];
   readonly swap: RowSwap | undefined;
 }
 
@@ -49,7 +50,7 @@ export class GlobalDesign implements MultiDesign {
   /** Of functions with a typed link, by function. */
   readonly #singles = new Map<number, TrampolineImage>();
   /** By function. */
-  readonly #rows = new Map<number, FunctionRow>();
+  readonly #rows: (FunctionRow | undefined)[] = [];
   readonly #retired = new RetiredLinks();
   /** What is to be given back once no change is on the way, which could need it to go back. */
   #due: (() => void)[] | undefined;
@@ -148,7 +149,7 @@ export class GlobalDesign implements MultiDesign {
 
   *#preparingRows({ moves, functions }: MultiPlan, undo: (() => void)[]): Operation<NewRows> {
     const { functions: table, ledger } = this.#site;
-    const rows = new Map<number, FunctionRow>();
+    const rows = new Array<FunctionRow | undefined>(functions.length).fill(undefined);
     for (const { after, start, end } of moves) {
       if (!hasRow(after)) continue;
       yield { kind: "make", what: `rows of ${end - start} functions` };
@@ -160,11 +161,8 @@ export class GlobalDesign implements MultiDesign {
       undo.push(() => {
         for (const row of taken) this.#pool.give(row);
       });
-      const bytes = new Uint8Array(length * ids.length);
-      for (let i = 0; i < ids.length; i++) {
-        bytes.set(encoded.bytes, length * i);
-        rows.set(ids[i]!, taken[i]!);
-      }
+      const bytes = repeated(encoded.bytes, ids.length);
+      for (let i = 0; i < ids.length; i++) rows[start + i] = taken[i];
       for (const { offset, link } of encoded.entries)
         this.#writeCookies(bytes.subarray(offset + Row.COOKIE), length, after.links[link]!, ids);
       this.#words.memory.writeSites(
@@ -174,11 +172,11 @@ export class GlobalDesign implements MultiDesign {
       );
       ledger.rows += ids.length;
     }
-    if (rows.size === 0) return { rows, swap: undefined };
-    const ips = Float64Array.from(rows.values(), ({ ip }) => ip);
+    const made = rows.filter((row) => row !== undefined);
+    if (made.length === 0) return { rows, swap: undefined };
     const swap = this.#index.swap(
-      ips,
-      Uint32Array.from(rows.values(), ({ address }) => address),
+      Float64Array.from(made, ({ ip }) => ip),
+      Uint32Array.from(made, ({ address }) => address),
     );
     undo.push(() => swap.end(false));
     return { rows, swap };
@@ -234,7 +232,7 @@ export class GlobalDesign implements MultiDesign {
     const images = new ImageChange(site, { ...singles, images: this.#singles, entries });
     const oldMoves = moves.filter(({ before }) => hasRow(before));
     const rowsOf = (move: MultiMove): FunctionRow[] =>
-      Array.from(functions.subarray(move.start, move.end), (id) => this.#rows.get(id)!);
+      Array.from(functions.subarray(move.start, move.end), (id) => this.#rows[id]!);
 
     const leading = function* (): Operation<void> {
       if (swap !== undefined) yield* swap.changes.forth();
@@ -263,10 +261,7 @@ export class GlobalDesign implements MultiDesign {
     const keep = (): void => {
       const old = oldMoves.map((move) => ({ rows: rowsOf(move), links: this.#hold(move.before!) }));
       for (const { before, after, start, end: behind } of moves) {
-        for (const id of functions.subarray(start, behind)) {
-          if (hasRow(after)) this.#rows.set(id, rows.get(id)!);
-          else this.#rows.delete(id);
-        }
+        for (let i = start; i < behind; i++) this.#rows[functions[i]!] = rows[i];
         if (hasRow(before)) this.#count(before.model, models, start - behind);
         if (hasRow(after)) this.#count(after.model, models, behind - start);
       }
@@ -279,8 +274,7 @@ export class GlobalDesign implements MultiDesign {
     const drop = (): void => {
       for (const { after, start, end: behind } of moves) {
         if (!hasRow(after)) continue;
-        const made = Array.from(functions.subarray(start, behind), (id) => rows.get(id)!);
-        this.#retire(made, this.#hold(after));
+        this.#retire(rows.slice(start, behind) as FunctionRow[], this.#hold(after));
       }
       for (const trampoline of models.values()) trampoline.retire();
       images.drop();
@@ -375,6 +369,15 @@ function objectOf(link: number): bigint {
 
 function linkOf(object: bigint): number {
   return Number(object) - 1;
+}
+
+/** Bytes as often as asked, one behind the other. */
+function repeated(bytes: Uint8Array, times: number): Uint8Array {
+  const all = new Uint8Array(bytes.length * times);
+  all.set(bytes);
+  for (let done = bytes.length; done < all.length; done *= 2)
+    all.copyWithin(done, 0, Math.min(done, all.length - done));
+  return all;
 }
 
 function discardAll(trampolines: Iterable<{ discard(): void }>): void {

@@ -71,6 +71,8 @@ export interface RowSwap {
 export class RowIndex {
   readonly #site: WordSite;
   readonly #memory: Memory;
+  /** All of it. */
+  readonly #view: DataView;
   readonly #engine: Engine;
   readonly #rcu: Rcu;
   /** Leads to the table. */
@@ -84,6 +86,8 @@ export class RowIndex {
   constructor(site: WordSite, engine: Engine, rcu: Rcu) {
     this.#site = site;
     this.#memory = site.memory;
+    const { bytes } = site.memory;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#engine = engine;
     this.#rcu = rcu;
   }
@@ -126,7 +130,7 @@ export class RowIndex {
 
   /** The row of a function, or 0. */
   rowOf(ip: number): number {
-    return this.#view().getUint32(this.#slotOf(this.#table!, ip) + 8 - Number(this.#memory.base), true);
+    return this.#view.getUint32(this.#slotOf(this.#table!, ip) + 8 - Number(this.#memory.base), true);
   }
 
   /**
@@ -138,7 +142,7 @@ export class RowIndex {
    */
   swap(ips: Float64Array, rows: Uint32Array): RowSwap {
     const table = this.#table!;
-    const view = this.#view();
+    const view = this.#view;
     const base = Number(this.#memory.base);
     const slots = ips.map((ip) => this.#slotOf(table, ip));
     const missing = slots.filter((slot) => view.getUint32(slot - base, true) === 0).length;
@@ -161,7 +165,7 @@ export class RowIndex {
     const base = Number(this.#memory.base);
     for (const table of this.#tables) {
       const word = this.#slotOf(table, ip) + 8;
-      if (this.#view().getUint32(word - base, true) === row) this.#memory.write(BigInt(word), new Uint8Array(8));
+      if (this.#view.getUint32(word - base, true) === row) this.#memory.write(BigInt(word), new Uint8Array(8));
     }
   }
 
@@ -189,7 +193,7 @@ export class RowIndex {
     this.#memory.write(allocation.address, wordsOf(Uint32Array.of(table.mask)));
     this.#tables.add(table);
     if (from === undefined) return table;
-    const view = this.#view();
+    const view = this.#view;
     const [ips, rows]: [number[], number[]] = [[], []];
     const start = from.address + HEAD - Number(this.#memory.base);
     for (let at = start; at <= start + from.mask; at += SLOT) {
@@ -219,13 +223,7 @@ export class RowIndex {
   /** Address of a function's slot, or of that which it would get. */
   #slotOf({ address, mask }: Table, ip: number): number {
     const base = Number(this.#memory.base);
-    return findSlot(this.#view(), address + HEAD - base, mask, ip) + base;
-  }
-
-  /** All of memory. */
-  #view(): DataView {
-    const { bytes } = this.#memory;
-    return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return findSlot(this.#view, address + HEAD - base, mask, ip) + base;
   }
 
   #lead(table: Table): void {
