@@ -62,8 +62,8 @@ export const parts: BackendParts<Reg, Assembler> = {
  * @example
  * ```ts
  * import { arm64 } from "@bpfkit/arm64";
- * import { assemble, formatListing, trust } from "@bpfkit/core";
- * const image = arm64.compile(trust(assemble("r0 = 0\nexit")));
+ * import { assemble, formatListing, verified } from "@bpfkit/core";
+ * const image = arm64.compile(verified(assemble("r0 = 0\nexit")));
  * console.log(formatListing(arm64.disassemble(image.code)));
  * ```
  */

@@ -19,6 +19,7 @@ const EXIT_OF: Readonly<Record<ErrorCode, number>> = {
   syntax: EXIT.MALFORMED,
   malformed: EXIT.MALFORMED,
   structure: EXIT.MALFORMED,
+  rejected: EXIT.NEGATIVE,
   unsupported: EXIT.MALFORMED,
   "unknown-symbol": EXIT.MALFORMED,
   "out-of-range": EXIT.MALFORMED,

@@ -15,7 +15,7 @@ import { BACKENDS } from "./backends.ts";
 import { type SourceLine, sourceLineOf } from "./lines.ts";
 import type { MapElement } from "./map-file.ts";
 import type { Slot } from "./slots.ts";
-import { type Vouch, verified } from "./vouch.ts";
+import { accepted, type Vouch } from "./vouch.ts";
 
 /** What `--engine` takes. */
 export const ENGINES: readonly string[] = ["interpreter", ...BACKENDS.map(({ arch }) => arch), "all"];
@@ -72,7 +72,7 @@ export interface Session {
 
 /** Loads a program. @throws {RejectedProgram}; {BpfError} what verifying and loading it can throw */
 export function openSession(program: ObjectProgram, options: SessionOptions): Session {
-  const reached = reachedFrom(program, options.slots ?? [], options.vouch ?? ((each) => verified(each).program));
+  const reached = reachedFrom(program, options.slots ?? [], options.vouch ?? ((each) => accepted(each).program));
   const setup = (kernel: Kernel): void => fillMaps(kernel, reached.programs, options.maps ?? new Map());
   const common = {
     setup,

@@ -42,13 +42,13 @@ export class RejectedProgram extends Error {
 /** The way in that the command line asks for. @throws {UsageError} */
 export function vouchOf(args: Arguments): Vouch {
   const kernel = args.choice("kernel", VERSIONS, NEWEST);
-  if (!args.has("unverified")) return (program) => verified(program, kernel).program;
+  if (!args.has("unverified")) return (program) => accepted(program, kernel).program;
   if (args.has("kernel")) throw new UsageError("--kernel says whose rules to verify by; it goes without --unverified");
   return trust;
 }
 
 /** What the verifier says to a program that it accepts. @throws {RejectedProgram}; {BpfError} `unsupported` for a type that nobody knows */
-export function verified(program: Program, kernel: string = NEWEST): Verified {
+export function accepted(program: Program, kernel: string = NEWEST): Verified {
   if (programType(program.type) === undefined)
     throw new BpfError("unsupported", `program ${program.name}, whose type is not known`, {
       hint: "the name of its section says nothing; what is not to be verified needs --unverified",

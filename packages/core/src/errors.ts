@@ -6,6 +6,7 @@ export type ErrorCode =
   | "syntax" // text that does not parse
   | "malformed" // bytes that do not parse
   | "structure" // a program that cannot run on any engine: a jump to nowhere, a two-slot load cut in half
+  | "rejected" // a program that the verifier does not accept
   | "unsupported" // valid, named, and not built yet
   | "unknown-symbol" // a helper, kfunc, map or subprogram nobody supplies
   | "out-of-range" // a distance or size that does not fit its field

@@ -503,4 +503,5 @@ export type {
   VerifierStates,
   VerifierValue,
 } from "./verifier/states.ts";
+export { verified } from "./verifier/verified.ts";
 export { KERNELS, verify, type VerifyOptions } from "./verifier/verify.ts";

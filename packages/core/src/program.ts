@@ -81,7 +81,7 @@ export interface Program {
 export interface VerifiedProgram {
   readonly program: Program;
   readonly structure: Structure;
-  /** `trusted`: nobody has proved that it stays inside its memory. */
+  /** `verified`: by the rules of a kernel version. `trusted`: nobody has proved that it stays inside its memory. */
   readonly basis: { readonly kind: "trusted" } | { readonly kind: "verified"; readonly profile: string };
   /** Names of the passes applied, in order. */
   readonly passes: readonly string[];

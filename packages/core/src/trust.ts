@@ -1,4 +1,4 @@
-// The door for programs that nobody has proved safe: it checks only that they have a shape that engines can run.
+// The door for work on conformance, whose programs nobody has proved safe: it checks only that they have a shape that engines can run.
 import { Mark, type Structure, structureOf } from "./analysis/structure.ts";
 import { printInsn } from "./asm/print.ts";
 import { BpfError, type ErrorDetails } from "./errors.ts";
@@ -33,7 +33,8 @@ export type Trusted =
   | { readonly ok: false; readonly error: BpfError };
 
 /**
- * Takes a program on trust: it will run, but may leave its memory (a trap) or never end. Subprograms that calls imply are added to
+ * Takes a program on trust: it will run, but may leave its memory (a trap) or never end. For work on conformance, where engines are judged
+ * by programs that no verifier would accept; all others go through `verify`. Subprograms that calls imply are added to
  * `program.subprogs`. Linear.
  *
  * @throws {BpfError} `structure` when no engine could run it: an unknown instruction, a jump to nowhere, a missing end, …

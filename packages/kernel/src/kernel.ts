@@ -101,10 +101,10 @@ const MAX_TRACE = 10_000;
  *
  * @example
  * ```ts
- * import { assemble, interpreter, trust } from "@bpfkit/core";
+ * import { assemble, interpreter, verified } from "@bpfkit/core";
  * import { Kernel } from "@bpfkit/kernel";
  * const kernel = new Kernel({ engine: interpreter });
- * const program = kernel.load(trust(assemble("r0 = 2\nexit", { type: "xdp" })));
+ * const program = kernel.load(verified(assemble("r0 = 2\nexit", { type: "xdp" })));
  * const { returnValue } = program.run({ data: new Uint8Array(64) });
  * console.log(returnValue); // 2, XDP_PASS
  * ```

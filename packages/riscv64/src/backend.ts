@@ -59,9 +59,9 @@ export const parts: BackendParts<Reg, Assembler> = {
  *
  * @example
  * ```ts
- * import { assemble, formatListing, trust } from "@bpfkit/core";
+ * import { assemble, formatListing, verified } from "@bpfkit/core";
  * import { riscv64 } from "@bpfkit/riscv64";
- * const image = riscv64.compile(trust(assemble("r0 = 0\nexit")));
+ * const image = riscv64.compile(verified(assemble("r0 = 0\nexit")));
  * console.log(formatListing(riscv64.disassemble(image.code)));
  * ```
  */

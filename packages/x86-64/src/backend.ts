@@ -72,9 +72,9 @@ export const parts: BackendParts<Reg, Assembler> = {
  *
  * @example
  * ```ts
- * import { assemble, formatListing, trust } from "@bpfkit/core";
+ * import { assemble, formatListing, verified } from "@bpfkit/core";
  * import { x86_64 } from "@bpfkit/x86-64";
- * const image = x86_64.compile(trust(assemble("r0 = 0\nexit")));
+ * const image = x86_64.compile(verified(assemble("r0 = 0\nexit")));
  * console.log(formatListing(x86_64.disassemble(image.code)));
  * ```
  */

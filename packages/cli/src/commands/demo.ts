@@ -11,7 +11,7 @@ import { readMapFile } from "../map-file.ts";
 import { about, EXIT, grouped, printJson, readInput, table } from "../output.ts";
 import { openSession, type Session } from "../session.ts";
 import { Tally } from "../tally.ts";
-import { basisJson, verified } from "../vouch.ts";
+import { accepted, basisJson } from "../vouch.ts";
 import { type Compiled, compile } from "./jit.ts";
 import { comparisonText, type Report, runPackets } from "./run.ts";
 
@@ -45,7 +45,7 @@ export const demo: Command = {
     if (program === undefined) throw new UsageError("firewall.bpf.o has no programs");
     const traffic = read("traffic.pcap");
     const linux = JSON.parse(new TextDecoder().decode(read("linux-7.2.json"))) as Linux;
-    const verdict = about("firewall.bpf.o", () => verified(program));
+    const verdict = about("firewall.bpf.o", () => accepted(program));
     const session = about("firewall.bpf.o", () =>
       openSession(program, { engine: "all", maps: readMapFile(read("rules.json")), vouch: () => verdict.program }),
     );

@@ -7,7 +7,7 @@ import type { MapSpec, Program } from "../program.ts";
 export interface AssembleOptions {
   /** The first subprogram's name, or `main`, unless told. */
   readonly name?: string;
-  /** Program type in the kernel's words; `syscall` unless told. */
+  /** Program type in the kernel's words; unless told a `syscall` program that may sleep, as they all have to. */
   readonly type?: string;
   readonly attachType?: string;
   /** `GPL` unless told. */
@@ -37,6 +37,7 @@ export function finishProgram(
   return {
     name: name ?? entry,
     type: type ?? "syscall",
+    ...(type === undefined ? { sleepable: true } : {}),
     ...(attachType === undefined ? {} : { attachType }),
     license: license ?? "GPL",
     insns,

@@ -18,7 +18,7 @@ export interface ListingNotes {
  *
  * @example
  * ```ts
- * const image = backend.compile(trust(assemble("r0 = 0\nexit")));
+ * const image = backend.compile(verified(assemble("r0 = 0\nexit")));
  * console.log(formatListing(backend.disassemble(image.code)));
  * ```
  */

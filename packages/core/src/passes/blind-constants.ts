@@ -14,8 +14,8 @@ import {
  *
  * @example
  * ```ts
- * import { assemble, blindConstants, formatProgram, patch, trust } from "@bpfkit/core";
- * const blinded = patch(trust(assemble("r0 = 42\nexit")), [blindConstants(() => 0x1234)]);
+ * import { assemble, blindConstants, formatProgram, patch, verified } from "@bpfkit/core";
+ * const blinded = patch(verified(assemble("r0 = 42\nexit")), [blindConstants(() => 0x1234)]);
  * console.log(formatProgram(blinded.program)); // r11 = 4638; r11 ^= 4660; r0 = r11; exit
  * ```
  */
