@@ -11,6 +11,7 @@ const known = readdirSync(dirname(fileURLToPath(import.meta.url)))
       ![
         "run.mjs",
         "measure.mjs",
+        "multi-split.mjs",
         "compiling.mjs",
         "running.mjs",
         "programs.mjs",
