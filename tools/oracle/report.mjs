@@ -19,6 +19,7 @@ import { compareSpec } from "./spec.mjs";
 import { compareTailCalls } from "./tail-calls.mjs";
 import { compareBehaviour } from "./trampoline-behaviour.mjs";
 import { compareTrampolines } from "./trampolines.mjs";
+import { compareVerdicts } from "./verdicts-figures.mjs";
 
 const ARCHES = {
   "x86-64": { backend: x86_64, compareRows: compareRowsX86 },
@@ -48,6 +49,7 @@ const parts = values.arch.split(",").flatMap((arch) => {
       ? [
           ["the example", compareFirewall],
           ["programs, helpers and maps", () => compareSpec()],
+          ["verdicts", () => compareVerdicts()],
         ]
       : []),
     ...(programs > 0

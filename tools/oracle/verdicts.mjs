@@ -1,12 +1,16 @@
 // `node tools/run.mjs oracle-verdicts`: what real kernels say about the verifier's cases, next to what the cases' files say.
 //
 //   oracle-verdicts [--write] [--kernel 6.12,7.2] [SUBJECT …]     asks kernels; ends with 1 where one and a file differ
-//   oracle-verdicts --generated 5000 [--seed 1] [--keep]          generated programs: kernels against this verifier
+//   oracle-verdicts --figures                                     all figures of agreement, the kernels asked again where they are there
+//   oracle-verdicts --generated 5000 [--seed 1] [--keep] [--record]   generated programs: kernels against this verifier
+//   oracle-verdicts --recorded                                    the kept answers about generated programs against this verifier
+//   oracle-verdicts --show SEED                                   prints a generated program
 //   oracle-verdicts --examples                                    the programs of the examples: kernels against this verifier
 //   oracle-verdicts --types                                       asks kernels for the types that the cases need
 //   oracle-verdicts --ours                                        asks nobody but this verifier, and raises the floors of its test
 //
-// --write puts the kernels' answers into the files; --keep makes cases of generated programs that differ, in found.yaml. BPFKIT_ORACLE names the folder that holds the kernels.
+// --write puts the kernels' answers into the files; --keep makes cases of generated programs that differ, in found.yaml; --record keeps
+// the kernels' answers about generated programs. BPFKIT_ORACLE names the folder that holds the kernels.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -17,7 +21,9 @@ import { root } from "../workspace.mjs";
 import { askVerdicts } from "./verdict-guest.mjs";
 import { writeTypes } from "./verdict-types.mjs";
 import { compareExamples } from "./verdicts-examples.mjs";
-import { compareGenerated } from "./verdicts-generated.mjs";
+import { compareVerdicts } from "./verdicts-figures.mjs";
+import { generateCase } from "./verdicts-generate.mjs";
+import { compareGenerated, compareRecorded } from "./verdicts-generated.mjs";
 import { compareOurs } from "./verdicts-ours.mjs";
 
 const FOLDER = join(root, "packages", "core", "test", "verifier", "cases");
@@ -32,9 +38,28 @@ const { values, positionals } = parseArgs({
     generated: { type: "string" },
     seed: { type: "string", default: "1" },
     keep: { type: "boolean", default: false },
+    record: { type: "boolean", default: false },
+    recorded: { type: "boolean", default: false },
+    figures: { type: "boolean", default: false },
+    show: { type: "string" },
     kernel: { type: "string", default: KERNELS.join() },
   },
 });
+if (values.show !== undefined) {
+  const { type, asm } = generateCase(Number(values.show), core.assemble);
+  console.log(`; ${type}\n${asm}`);
+  process.exit(0);
+}
+if (values.recorded) {
+  const results = compareRecorded(values.kernel.split(","));
+  process.exit(results.every(({ agreement }) => agreement >= 0.95) ? 0 : 1);
+}
+if (values.figures) {
+  const { differences, summary } = compareVerdicts();
+  for (const difference of differences) console.log(`  DIFFERS ${difference}`);
+  console.log(summary);
+  process.exit(differences.length === 0 ? 0 : 1);
+}
 const subjects = readdirSync(FOLDER)
   .filter((file) => file.endsWith(".yaml"))
   .map((file) => file.slice(0, -".yaml".length))
@@ -76,7 +101,9 @@ if (values.generated !== undefined) {
   const keepIn = values.keep ? join(FOLDER, "found.yaml") : undefined;
   const results = values.kernel
     .split(",")
-    .map((kernel) => compareGenerated(Number(values.generated), Number(values.seed), kernel, keepIn));
+    .map((kernel) =>
+      compareGenerated(Number(values.generated), Number(values.seed), kernel, { keepIn, record: values.record }),
+    );
   process.exit(results.every(({ agreement, unsafe }) => agreement >= 0.95 && unsafe === 0) ? 0 : 1);
 }
 

@@ -251,7 +251,7 @@ function checkType(v: Verification, reg: number, at: number, kind: string, nulla
       return;
     case "dynptr":
     case "dynptr-out":
-      need(Type.STACK, "fp, dynptr_ptr");
+      need(new Set([Type.STACK, Type.DYNPTR]), "fp, dynptr_ptr");
       return;
     case "socket":
       need(Type.SOCKET, "sock");

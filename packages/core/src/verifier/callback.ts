@@ -4,8 +4,9 @@ import type { CallFacts } from "./args.ts";
 import { pushFrame } from "./frames.ts";
 import { markPrecise } from "./precision.ts";
 import { Errno } from "./refusal.ts";
-import { copyRegister, Flag, REG_WORDS, SCALAR, setPointer, setScalar, Type } from "./register.ts";
+import { copyRegister, Flag, ID, REG_WORDS, SCALAR, setPointer, setScalar, Type } from "./register.ts";
 import { UMAX } from "./scalar.ts";
+import { Dynptr } from "./special-slots.ts";
 import { type CallbackSite, Frame, State } from "./state.ts";
 import type { Verification } from "./verification.ts";
 import { unsigned } from "./words.ts";
@@ -25,6 +26,14 @@ const CALLBACKS: Readonly<Record<string, CallbackKind>> = {
   loop: {
     setup: (r, caller) => {
       setScalar(r, at(1));
+      copyRegister(r, at(2), caller, at(3));
+    },
+    returns: [0, 1],
+  },
+  user_ringbuf_drain: {
+    setup: (r, caller, _, v) => {
+      setPointer(r, at(1), Type.DYNPTR, Dynptr.LOCAL);
+      r[at(1) + ID] = v.nextId();
       copyRegister(r, at(2), caller, at(3));
     },
     returns: [0, 1],

@@ -14,13 +14,15 @@ const SLOTS = 2;
 export interface KnownDynptr {
   readonly words: Int32Array;
   readonly at: number;
-  readonly place: Place;
+  /** Where on the stack; undefined for one that is the kernel's. */
+  readonly place: Place | undefined;
 }
 
 /** The dynptr that register `n` leads to. */
 export function dynptrFor(v: Verification, n: number): KnownDynptr {
   const at = n * REG_WORDS;
   const label = v.modern ? `R${n}` : `arg #${n - 1}`;
+  if (v.frame.words[at] === Type.DYNPTR) return { words: v.frame.words, at, place: undefined };
   if (baseOf(v.frame.words[at]!) !== Type.STACK)
     v.refuse(
       Errno.EINVAL,

@@ -32,7 +32,7 @@ import {
   type State,
   spillAt,
 } from "./state.ts";
-import { Marks, Reader, type StoredState } from "./store.ts";
+import { Marks, Reader, type StoredState, usedRegisters } from "./store.ts";
 import type { Verification } from "./verification.ts";
 
 /** How much must agree: what matters, everything, or what matters with ranges even of values that no decision depended on. */
@@ -215,6 +215,7 @@ function stillDiffers(v: Verification, stored: StoredState, state: State<StoredS
   place = difference;
   if ((difference & 0x80) === 0) {
     const reg = difference & 0x7f;
+    if (how === "enough" && ((countingRegisters(v, state, f) >> reg) & 1) === 0) return false;
     unpackRegister(words, differenceAt, old, 0);
     old[PRECISE] = stored.isPrecise(f, reg) ? 1 : 0;
     return !covers(v, state.frames[f]!.words, regAt(reg), how);
@@ -235,6 +236,11 @@ function differIn(stored: StoredState, where: number, at: number): false {
   return differAt(where);
 }
 
+/** Registers that count once all that a state led to is known: what Linux 6.12 stores beside those that are used says nothing then. */
+function countingRegisters(v: Verification, state: State<StoredState>, f: number): number {
+  return v.modern ? -1 : usedRegisters(v, state, f);
+}
+
 function registersCover(
   v: Verification,
   stored: StoredState,
@@ -247,10 +253,12 @@ function registersCover(
   const precise = packed[stored.marks(f, Marks.PRECISE)]!;
   // Numbers that no decision depended on: whatever number is there now will do.
   const any = how === "enough" ? packed[stored.marks(f, Marks.NUMBERS)]! & ~precise : 0;
+  const counting = how === "enough" ? countingRegisters(v, state, f) : -1;
   for (let reg = 0; reg < 10; reg++) {
     if (((reader.mask >> reg) & 1) === 0) continue;
     const at = reader.p;
     reader.skip();
+    if (((counting >> reg) & 1) === 0) continue;
     if (((any >> reg) & 1) === 1) {
       if (words[regAt(reg)] !== Type.SCALAR) return differIn(stored, (f << 8) | reg, at);
       continue;

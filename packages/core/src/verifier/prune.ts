@@ -26,7 +26,8 @@ export interface BackEdge {
 export function visit(v: Verification): boolean {
   const { state, counters } = v;
   const i = state.insn;
-  forgetDead(v);
+  // Linux 6.12 does not know beforehand what is read later: as long as a loop is open, all registers count.
+  if (v.modern) forgetDead(v);
   const forced = (v.points[i]! & Point.FORCE) !== 0 || state.marks > LONG_HISTORY;
   const worthIt = counters.jumps - v.jumpsAtStore >= FEW_JUMPS && counters.insns - v.insnsAtStore >= FEW_INSNS;
   let stores = forced || worthIt;

@@ -44,7 +44,7 @@ export const Type = {
   MEMORY: 17,
   BUFFER: 18,
   FUNCTION: 19,
-  /** Of stack slots only: see special-slots.ts. */
+  /** Of stack slots: see special-slots.ts. A register can hold the address of a dynptr that is elsewhere. */
   ITERATOR: 20,
   DYNPTR: 21,
 } as const;
@@ -92,7 +92,7 @@ const NAMES: readonly string[] = [
   "buf",
   "func",
   "iter",
-  "dynptr",
+  "dynptr_ptr",
 ];
 
 /** A type as the kernel's log names it. */

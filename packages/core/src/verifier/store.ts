@@ -136,10 +136,12 @@ export function storedState(v: Verification, state: State<StoredState>): StoredS
   return new StoredState(state, packing.words.slice(0, packing.length), historyAt);
 }
 
+const ALL_REGISTERS = 0x3ff;
+
 /** Packs a frame, and notes in `sets` which of its registers and slots are numbers. */
 function packFrame(v: Verification, state: State<StoredState>, f: number, sets: Int32Array): void {
   const { words, depth, origin, callbackDepth } = state.frames[f]!;
-  const used = usedRegisters(v, state, f);
+  const used = v.modern ? usedRegisters(v, state, f) : ALL_REGISTERS;
   let mask = 0;
   for (let reg = 0; reg < 10; reg++) {
     const type = words[regAt(reg)]!;
