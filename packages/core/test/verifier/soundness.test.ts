@@ -1,6 +1,8 @@
 // Accepted programs, run on random inputs: no trap, and every step inside the states that the verifier recorded. How many of them, and from
 // which seed on: BPFKIT_VERIFY_PROGRAMS, BPFKIT_VERIFY_SEED. `node tools/run.mjs verify-law` does it by the hundred thousand.
 import { expect, test } from "vitest";
+import { assemble } from "../../src/asm/parse.ts";
+import { verify } from "../../src/verifier/verify.ts";
 import { tryLaw } from "./law.ts";
 
 const PROGRAMS = Number(process.env.BPFKIT_VERIFY_PROGRAMS ?? 2000);
@@ -20,3 +22,18 @@ test("concrete inside abstract", () => {
   expect(accepted / tried).toBeGreaterThan(0.4);
   expect(accepted / tried).toBeLessThan(0.9);
 }, 600_000);
+
+// A path ended at a state in which all turns of bpf_loop had been walked, though it had them before it.
+test("the program of seed 28521 stays inside", () => {
+  const outcome = tryLaw(28521, { runs: 20 });
+  expect(outcome.accepted).toBe(true);
+  expect(outcome.escape).toBeUndefined();
+});
+
+test("a pointer to a subprogram that was moved is no callback", () => {
+  const text = "r1 = 3\nr2 = f ll\nr2 += 8\nr3 = 0\nr4 = 0\ncall bpf_loop\nr0 = 0\nexit\nf:\nr0 = 0\nexit";
+  expect(verify(assemble(text, { type: "socket_filter" }))).toMatchObject({
+    ok: false,
+    reason: "dereference of modified func ptr R2 off=8 disallowed",
+  });
+});
