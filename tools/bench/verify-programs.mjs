@@ -21,18 +21,25 @@ r0 = 0
 exit
 `;
 
-/** Numbers and short branches forward, whose sides come together again and are covered by one another. */
-function branches(turns) {
+/**
+ * Numbers and short branches forward, whose sides come together again and are covered by one another. One branch in `rare` can go both ways,
+ * the others are decided.
+ */
+const branches = (rare) => (turns) => {
   const random = randomFrom(1);
   const lines = [];
   for (let i = 0; i < 200; i++) {
     const dst = 2 + random(4);
-    lines.push(`r${dst} = *(u32 *)(r6 + ${4 * random(8)})`, `r${dst} &= ${1 + random(255)}`);
+    const isOpen = i % rare === 0;
+    lines.push(
+      isOpen ? `r${dst} = *(u32 *)(r6 + ${4 * random(8)})` : `r${dst} = ${random(256)}`,
+      `r${dst} &= ${1 + random(255)}`,
+    );
     lines.push(`if r${dst} ${[">", "==", "s<"][random(3)]} ${random(64)} goto b${i}`);
     lines.push(`r${2 + random(4)} = ${random(100)}`, `r${dst} += ${random(9)}`, `b${i}:`, `r${dst} <<= ${random(5)}`);
   }
   return repeated(turns, "r2 = 0\nr3 = 0\nr4 = 0\nr5 = 0", lines.join("\n"));
-}
+};
 
 /** A loop of a hundred turns within the one that all shapes have. */
 const loops = (turns) =>
@@ -77,14 +84,17 @@ exit
 `;
 }
 
-/** Much of the stack in use: 60 slots that are spilled to and filled from, between branches. */
-function spills(turns) {
+/** Much of the stack in use: 60 slots that are spilled to and filled from, between branches of which one in `rare` can go both ways. */
+const spills = (rare) => (turns) => {
   const random = randomFrom(2);
   const before = Array.from({ length: 60 }, (_, i) => `*(u64 *)(r10 - ${8 * (i + 1)}) = ${i % 3 === 0 ? "r1" : i}`);
   const lines = [];
   for (let i = 0; i < 60; i++) {
     const [from, to] = [8 * (1 + random(60)), 8 * (1 + random(60))];
-    lines.push(`r2 = *(u32 *)(r6 + ${4 * random(8)})`, `*(u64 *)(r10 - ${to}) = r2`);
+    lines.push(
+      i % rare === 0 ? `r2 = *(u32 *)(r6 + ${4 * random(8)})` : `r2 = ${random(2000)}`,
+      `*(u64 *)(r10 - ${to}) = r2`,
+    );
     lines.push(
       `if r2 > ${random(1000)} goto s${i}`,
       `r3 = *(u64 *)(r10 - ${from})`,
@@ -93,23 +103,32 @@ function spills(turns) {
     );
   }
   return repeated(turns, before.join("\n"), lines.join("\n"));
-}
+};
 
-/** A packet's headers one behind the other, each looked at before it is read; short packets go on with the next turn. */
-function packets(turns) {
+/** A packet's headers one behind the other, each looked at before `fields` of its fields are read; short packets go on with the next turn. */
+const packets = (fields) => (turns) => {
   const lines = ["r2 = *(u32 *)(r6 + 0)", "r3 = *(u32 *)(r6 + 4)", "r7 = 0"];
-  for (let i = 0; i < 24; i++) {
-    lines.push("r4 = r2", "r4 += 20", "if r4 > r3 goto next", `r5 = *(u8 *)(r2 + ${i % 13})`, "r8 = *(u16 *)(r2 + 12)");
-    lines.push(`if r8 == ${0x0800 + i} goto p${i}`, "r7 += 1", `p${i}:`, "r5 &= 15", "r5 <<= 2", "r2 += r5");
+  for (let i = 0; i < 4; i++) {
+    lines.push("r4 = r2", "r4 += 60", "if r4 > r3 goto next");
+    for (let field = 0; field < fields; field++)
+      lines.push(`r8 = *(u16 *)(r2 + ${field % 59})`, "r8 = be16 r8", "r7 += r8");
+    lines.push(`r5 = *(u8 *)(r2 + ${i})`, "r5 &= 15", "r5 <<= 2", "r2 += r5");
   }
   return repeated(turns, "", lines.join("\n"));
-}
+};
 
-/** Text of each shape, and the type of its program. */
+/** Text of each shape, and the type of its program. On one path there are at most 8192 branches that can go both ways. */
 export const SHAPES = {
-  branches: { type: "sched_cls", text: branches },
+  branches: { type: "sched_cls", text: branches(40) },
   loops: { type: "sched_cls", text: loops },
   calls: { type: "sched_cls", text: calls },
-  spills: { type: "sched_cls", text: spills },
-  packets: { type: "xdp", text: packets },
+  spills: { type: "sched_cls", text: spills(60) },
+  packets: { type: "xdp", text: packets(60) },
+};
+
+/** The same with branches that go both ways everywhere: too many for long programs. */
+export const FORKING = {
+  branches: { type: "sched_cls", text: branches(1) },
+  spills: { type: "sched_cls", text: spills(1) },
+  packets: { type: "xdp", text: packets(2) },
 };
