@@ -7,7 +7,8 @@
 //   oracle-verdicts --show SEED                                   prints a generated program
 //   oracle-verdicts --examples                                    the programs of the examples: kernels against this verifier
 //   oracle-verdicts --types                                       asks kernels for the types that the cases need
-//   oracle-verdicts --ours                                        asks nobody but this verifier, and raises the floors of its test
+//   oracle-verdicts --ours                                        asks nobody but this verifier; lists what differs, for its test;
+//                                                                 what is new is listed with --accept only
 //
 // --write puts the kernels' answers into the files; --keep makes cases of generated programs that differ, in found.yaml; --record keeps
 // the kernels' answers about generated programs. BPFKIT_ORACLE names the folder that holds the kernels.
@@ -33,6 +34,7 @@ const { values, positionals } = parseArgs({
   options: {
     write: { type: "boolean", default: false },
     ours: { type: "boolean", default: false },
+    accept: { type: "boolean", default: false },
     examples: { type: "boolean", default: false },
     types: { type: "boolean", default: false },
     generated: { type: "string" },
@@ -76,6 +78,7 @@ if (values.ours) {
     core.verify,
     join(FOLDER, ".."),
     cases.map(({ entry }) => entry),
+    values.accept,
   );
   process.exit(shrunk === 0 ? 0 : 1);
 }

@@ -38,8 +38,9 @@ export function agreementOf(
   brief?: boolean,
 ): { readonly subjects: Readonly<Record<string, Agreement>>; readonly differences: readonly Difference[] };
 export function isDisputed(entry: Case): boolean;
-export function belowFloor(
-  subjects: Readonly<Record<string, Agreement>>,
-  floors: Readonly<Record<string, Omit<Agreement, "cases">>>,
-): string[];
+export function newDifferences(
+  differences: readonly Difference[],
+  known: Readonly<Record<string, string>>,
+): readonly Difference[];
+export function nameOf(of: { readonly subject: string; readonly name: string }): string;
 export function differencesText(byKernel: Readonly<Record<string, readonly Difference[]>>): string;

@@ -96,17 +96,16 @@ export function agreementOf(verify, cases, kernel, brief = false) {
   return { subjects, differences };
 }
 
-/** Counts of agreement may only grow: what is below its floor, in words. */
-export function belowFloor(subjects, floors) {
-  const below = [];
-  for (const [subject, floor] of Object.entries(floors)) {
-    for (const key of ["verdicts", "messages", "all"]) {
-      const count = subjects[subject]?.[key] ?? 0;
-      if (count < floor[key]) below.push(`${subject}: ${key} ${count}, were ${floor[key]}`);
-    }
-  }
-  return below;
+/** What is not known yet, or graver than what is known: `known` has the kind of each difference by `subject: name`. */
+export function newDifferences(differences, known) {
+  return differences.filter((difference) => {
+    const before = known[nameOf(difference)];
+    return before === undefined || KINDS.indexOf(difference.kind) < KINDS.indexOf(before);
+  });
 }
+
+/** A case's full name. */
+export const nameOf = ({ subject, name }) => `${subject}: ${name}`;
 
 /** The differences as Markdown, the gravest kind first. */
 export function differencesText(byKernel) {

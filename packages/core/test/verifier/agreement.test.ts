@@ -1,21 +1,26 @@
-// What real kernels said about small programs, held against this verifier. What still differs is listed in disagreements.md; the counts
-// of agreement.json may only grow, and `node tools/run.mjs oracle-verdicts --ours` writes both.
-import { readFileSync } from "node:fs";
+// What real kernels said about small programs, held against this verifier. What still differs is listed in disagreements.md, and by name in
+// agreement.json: nothing may be added there. `node tools/run.mjs oracle-verdicts --ours` writes both. Every second case is tried, and with
+// BPFKIT_VERDICTS=all each one.
+import { readdirSync, readFileSync } from "node:fs";
+import { env } from "node:process";
 import { describe, expect, test } from "vitest";
 import * as core from "../../src/index.ts";
-import { type Agreement, agreementOf, belowFloor, isDisputed, KINDS, type Verify } from "./agreement.mjs";
-import { CASES } from "./all-cases.ts";
-import { KERNELS } from "./cases.mjs";
+import { agreementOf, isDisputed, nameOf, newDifferences, type Verify } from "./agreement.mjs";
+import { KERNELS, readCases } from "./cases.mjs";
 
-/** By kernel: counts by subject, and the cases that the kernel rejects and this verifier does not. */
-interface Floors {
-  readonly [kernel: string]: {
-    readonly subjects: Readonly<Record<string, Omit<Agreement, "cases">>>;
-    readonly accepted: readonly string[];
-  };
+const FOLDER = new URL("cases/", import.meta.url);
+const CASES = readdirSync(FOLDER)
+  .filter((file) => file.endsWith(".yaml"))
+  .flatMap((file) => readCases(readFileSync(new URL(file, FOLDER), "utf8")));
+const STRIDE = env.BPFKIT_VERDICTS === "all" ? 1 : 2;
+const PATIENCE = 240_000;
+
+/** By kernel: how many cases there were, and the kind of every difference by the case's full name. */
+interface Known {
+  readonly [kernel: string]: { readonly cases: number; readonly differences: Readonly<Record<string, string>> };
 }
-const FLOORS = JSON.parse(readFileSync(new URL("agreement.json", import.meta.url), "utf8")) as Floors;
-const verify = (core as { readonly verify?: Verify }).verify;
+const KNOWN = JSON.parse(readFileSync(new URL("agreement.json", import.meta.url), "utf8")) as Known;
+const verify = core.verify as Verify;
 
 test("every case has the answers of all kernels, and there are more than enough of both kinds", () => {
   expect(CASES.filter(({ expected }) => KERNELS.some((kernel) => expected[kernel] === undefined))).toEqual([]);
@@ -24,15 +29,19 @@ test("every case has the answers of all kernels, and there are more than enough 
   expect(CASES.length - rejected).toBeGreaterThan(600);
 });
 
-describe.skipIf(verify === undefined)("agreement", () => {
-  test.each(KERNELS)("with Linux %s does not shrink", (kernel) => {
-    const cases = kernel === "7.2" ? CASES : CASES.filter(isDisputed);
-    const { subjects, differences } = agreementOf(verify!, cases, kernel, true);
-    const { subjects: floors, accepted } = FLOORS[kernel]!;
-    expect(belowFloor(subjects, floors)).toEqual([]);
-    const unsafe = differences.filter(({ kind }) => kind === KINDS[0]);
-    expect(unsafe.map(({ subject, name }) => `${subject}: ${name}`).filter((name) => !accepted.includes(name))).toEqual(
-      [],
-    );
+describe("agreement", () => {
+  test.each(KERNELS)("with Linux %s does not shrink", { timeout: PATIENCE }, (kernel) => {
+    const asked = kernel === "7.2" ? CASES : CASES.filter(isDisputed);
+    const tried = asked.filter((_, index) => index % STRIDE === 0);
+    const { differences } = agreementOf(verify, tried, kernel, true);
+    const added = newDifferences(differences, KNOWN[kernel]!.differences);
+    expect(added.map((difference) => `${nameOf(difference)}: ${difference.kind}`)).toEqual([]);
+  });
+
+  test.each(KERNELS)("with Linux %s is 98 of 100 verdicts at least, of all cases", (kernel) => {
+    const { cases, differences } = KNOWN[kernel]!;
+    const others = Object.values(differences).filter((kind) => /accepted|no answer/.test(kind)).length;
+    expect(CASES.length - cases).toBeLessThan(200);
+    expect(1 - others / cases).toBeGreaterThan(0.98);
   });
 });
