@@ -99,6 +99,31 @@ describe.each(EVERY_DESIGN)("%s, %s", (_arch, design, backend) => {
     }
   });
 
+  test.runIf(design === "global")(
+    "functions come for which a table has no room while others are called: each call runs what it ran, or what comes next",
+    () => {
+      for (let seed = 0; seed < SEEDS; seed++) {
+        const world = new World(backend, 2, { writeTogether: seed % 2 === 0 ? 64 : 1 });
+        const { kernel } = world;
+        const functions = world.functions(24);
+        world.attach("fexit", 1, functions.slice(0, 4));
+        const callers = (before: string, after: string): Caller[] =>
+          functions.slice(0, 2).map((called) => {
+            const of = (list: string): string => list.replace("f", called.name);
+            return { function: called, before: of(before), after: of(after) };
+          });
+        watch(
+          world,
+          callers("f p1", "f p1"),
+          kernel.attachingMulti(world.program("fentry", 2), functions.slice(2)),
+          seed,
+        );
+        watch(world, callers("f p1", "p3 f p1"), kernel.attachingMulti(world.program("fentry", 3), functions), seed);
+        expect([2, 23].map((i) => world.call(functions[i]!))).toEqual(["p3 p2 f2 p1", "p3 p2 f23"]);
+      }
+    },
+  );
+
   test("A-6 then typed fentry on N: no call of N misses A while it becomes a single, and back", () => {
     for (let seed = 0; seed < SEEDS; seed++) {
       const world = new World(backend, 2, { writeTogether: seed % 2 === 0 ? 64 : 1 });
@@ -162,6 +187,31 @@ describe.each(EVERY_DESIGN)("%s, %s", (_arch, design, backend) => {
       expect(lists()).toEqual(ran);
     },
   );
+
+  test("A-15 fault at every step while other CPUs call: each call runs the old list or the new one, with a program that is gone then", () => {
+    const world = new World(backend, 2);
+    const { kernel } = world;
+    const [x, y, z] = world.functions(3) as [TracedFunction, TracedFunction, TracedFunction];
+    world.attach("fexit", 1, [x, y]);
+    for (let step = 0; ; step++) {
+      for (const events of world.events) events.length = 0;
+      const program = world.program("fsession", 2);
+      const { operations, stuck, calls } = kernel.schedule({
+        calls: [x, z].map((called) => ({ function: called, words: [1n, 2n], times: 6 })),
+        operations: { change: kernel.attachingMulti(program, [x, z]) },
+        failing: { change: step },
+        choose: { seed: step },
+        granularity: 3,
+      });
+      program.release();
+      expect([stuck, calls.every(({ result }) => result.value === RESULT + 1n)]).toEqual([undefined, true]);
+      expect(world.take2(0)).toMatch(/^((f0 p1|p2 f0 p2 p1)( |$))*$/);
+      expect(world.take2(1)).toMatch(/^((f2|p2 f2 p2)( |$))*$/);
+      if (operations.change!.kind === "done") break;
+      expect([x, z].map((traced) => world.call(traced))).toEqual(["f0 p1", "f2"]);
+    }
+    expect(world.call(z)).toBe("p2 f2 p2");
+  });
 
   /** A function that calls another one from its body, so that there is a moment inside. */
   function nested(world: MultiWorld): { readonly outer: TracedFunction; readonly inner: TracedFunction } {
