@@ -51,10 +51,16 @@ export class Log {
   add(line: string): void {
     this.lines.push(line);
     this.#size += line.length + 1;
-    while (this.#size > this.limit && this.lines.length > 1) {
-      this.#size -= this.lines.shift()!.length + 1;
-      this.dropped++;
-    }
+    if (this.#size > this.limit) this.#drop();
+  }
+
+  /** A quarter at a time: dropping line by line would move all others for each. */
+  #drop(): void {
+    let count = 0;
+    while (this.#size > 0.75 * this.limit && count < this.lines.length - 1)
+      this.#size -= this.lines[count++]!.length + 1;
+    this.lines.splice(0, count);
+    this.dropped += count;
   }
 
   mark(reg: number): void {
@@ -166,11 +172,18 @@ export class Log {
     this.#shown = -1;
     if (this.level !== 1) return;
     const { count, text } = this.#marks.get(v.state) ?? { count: this.dropped, text: "" };
-    this.lines.length = Math.max(0, Math.min(this.lines.length, count - this.dropped));
-    this.#size = this.lines.reduce((size, line) => size + line.length + 1, 0);
+    const kept = Math.max(0, Math.min(this.lines.length, count - this.dropped));
+    for (let i = kept; i < this.lines.length; i++) this.#size -= this.lines[i]!.length + 1;
+    this.lines.length = kept;
     const state = `${v.state.insn}:${this.stateText(v, v.state, true)}`;
-    if (this.lines.length === 0) this.add(state);
-    else this.lines[this.lines.length - 1] = `${text} ${state}`;
+    const last = this.lines.length - 1;
+    if (last < 0) {
+      this.add(state);
+      return;
+    }
+    const joined = `${text} ${state}`;
+    this.#size += joined.length - this.lines[last]!.length;
+    this.lines[last] = joined;
   }
 
   /** The current state was compared with a stored one in vain. */

@@ -94,6 +94,7 @@ describe("pages", () => {
         expect(accepted).toMatchObject({ ok: true });
       }
     },
+    600_000,
   );
 });
 
@@ -117,7 +118,7 @@ function answer({ budget, ...program }: PageProgram, maps: unknown, kernel: stri
     result = verify(...given);
     return result;
   };
-  const { trouble } = answerHere(keep, entry!, kernel, { budget: { insns: Number(budget ?? 2_000_000) } });
+  const { trouble } = answerHere(keep, entry!, kernel, { brief: true, budget: { insns: Number(budget ?? 2_000_000) } });
   if (result === undefined) throw new Error(trouble);
   return result;
 }
