@@ -320,6 +320,22 @@ const FINDINGS: readonly (readonly [RegExp, Find])[] = [
       requirement: `at most ${v.profile.limits.callFrames}`,
     }),
   ],
+  [
+    /^[Ee]xpected (?:an? )?(un)?initialized (\w+)/,
+    ([, un, what], r) =>
+      withFact(r, un === undefined ? `${what} was made there, and has not been destroyed` : "nothing lives there yet"),
+  ],
+  [/does not point to a readonly map/, (_, r) => withFact(r, "a map that is frozen, and read only to programs")],
+  [/^Possibly NULL pointer passed/, (_, r) => withFact(r, `R${r.register} has been compared with 0, and is not null`)],
+  [/must point to scalar, or struct with scalar$/, (_, r) => withFact(r, "memory that holds numbers only")],
+  [/expected pointer to STRUCT (\w+)/, ([, struct], r) => withFact(r, `a pointer to struct ${struct}`)],
+  [/(must be|is not) a known constant/, (_, r) => withFact(r, `R${r.register} is one number, the same on every path`)],
+  [
+    /^R\d+ invalid (\w+) access off=(-?\d+) size=(\d+)$/,
+    ([, what, off, size], r) =>
+      withFact(r, `offset ${off} and size ${size} are those of a field of ${what} that may be accessed`),
+  ],
+  [/^helper access to the packet is not allowed$/, (_, r) => ({ fact: programOf(r), requirement: "memory elsewhere" })],
 ];
 
 /** What is known and what is asked for; the register's value alone, where the message is not one of the common ones. */
