@@ -89,6 +89,7 @@ const commands = {
     run("biome", ["check", "--write"]);
   },
   golden(args) {
+    env.BPFKIT_DESIGNS = "all"; // what takes a minute, too
     for (const pkg of workspacePackages()) {
       // -u stands last: it would take a word behind it for its value, and update the snapshots of all tests.
       const update = (...what) => run("vitest", ["run", ...what, ...args, "-u"], { cwd: pkg.dir });
