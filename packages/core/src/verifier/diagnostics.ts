@@ -1,6 +1,6 @@
 // Explanations as text, in the form that Linux 7.3 prints. Headings and layout follow what is publicly quoted of it; the sentences are ours.
 import type { CausalStep, Explanation, Place } from "./explanation.ts";
-import type { MessageClass } from "./messages.ts";
+import type { MessageClass } from "./messages/kind.ts";
 
 /** The first half of the headline. That of `uninitialised` is the kernel's; the others are named after it. */
 const CLASSES: Readonly<Record<MessageClass, string>> = {

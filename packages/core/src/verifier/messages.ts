@@ -10,8 +10,6 @@ import { REFERENCES } from "./messages/references.ts";
 import { STACK } from "./messages/stack.ts";
 import { STRUCTURE } from "./messages/structure.ts";
 
-export type { MessageClass, MessageKind } from "./messages/kind.ts";
-
 /** Every kind of message, in the words of Linux 7.2 and 6.12. */
 export const MESSAGE_KINDS: readonly MessageKind[] = [
   ...STRUCTURE,
