@@ -5,7 +5,7 @@ import { Errno } from "./refusal.ts";
 import { AUX, baseOf, DELTA, FIXED, FRAME, ID, REF, REG_WORDS, setNumber, Type } from "./register.ts";
 import { DYNPTR_NAMES, Dynptr, dynptrAt, makeDynptr, type Place, placeOf, releaseDynptr } from "./special-slots.ts";
 import { stackRange } from "./stack.ts";
-import { SCRATCH } from "./state.ts";
+import { Byte, eight, KINDS, SCRATCH, spillAt } from "./state.ts";
 import type { Verification } from "./verification.ts";
 
 const SLOTS = 2;
@@ -78,10 +78,8 @@ export function newDynptr(
 
 /** A dynptr of a ring buffer's record that is given back. */
 export function checkReleased(v: Verification, n: number): KnownDynptr {
-  const known = v.modern ? dynptrFor(v, n) : tryDynptr(v, n);
-  if (!v.modern && (known === undefined || known.words[known.at + REF] === 0))
-    v.refuse(Errno.EINVAL, `arg ${n} is an unacquired reference`);
-  const dynptr = known!;
+  if (!v.modern && !holdsReference(v, n)) v.refuse(Errno.EINVAL, `arg ${n} is an unacquired reference`);
+  const dynptr = dynptrFor(v, n);
   if (dynptr.words[dynptr.at + AUX] !== Dynptr.RINGBUF)
     v.refuse(
       Errno.EINVAL,
@@ -90,10 +88,12 @@ export function checkReleased(v: Verification, n: number): KnownDynptr {
   return dynptr;
 }
 
-function tryDynptr(v: Verification, n: number): KnownDynptr | undefined {
+/** Whether the slot that register `n` leads to is part of a dynptr that is a reference. */
+function holdsReference(v: Verification, n: number): boolean {
   const place = placeOf(v, n * REG_WORDS, SLOTS, "dynptr", `arg ${n} is an unacquired reference`);
-  const found = dynptrAt(v, place);
-  return place === undefined || found === undefined ? undefined : { words: place.frame.words, at: found, place };
+  if (place === undefined || place.slot >= place.frame.depth) return false;
+  const { words } = place.frame;
+  return words[KINDS + place.slot] === eight(Byte.DYNPTR) && words[spillAt(place.slot) + REF] !== 0;
 }
 
 /** It is given back: it, and all that was cloned from it or taken out of it, is no more. */

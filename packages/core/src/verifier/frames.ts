@@ -103,6 +103,8 @@ function leak(v: Verification, reason: string): never {
 
 function endProgram(v: Verification): void {
   const { references, lockId } = v.state;
+  const leaks = references.length > 0;
+  if (leaks && v.modern) leak(v, "BPF_EXIT instruction in main prog would lead to reference leak");
   checkSections(v);
   if (lockId !== 0)
     v.refuse(
@@ -111,7 +113,7 @@ function endProgram(v: Verification): void {
         ? "BPF_EXIT instruction in main prog cannot be used inside bpf_spin_lock-ed region"
         : "bpf_spin_unlock is missing",
     );
-  if (references.length > 0) leak(v, "BPF_EXIT instruction in main prog would lead to reference leak");
+  if (leaks) leak(v, "BPF_EXIT instruction in main prog would lead to reference leak");
   const r = v.frame.words;
   if (v.state.frame.origin.callback !== undefined) {
     const at = v.read(0);

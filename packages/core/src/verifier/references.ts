@@ -1,7 +1,7 @@
 // References: acquired by helpers, given back by others; and what becomes of their copies.
 import { AUX, baseOf, DELTA, Flag, ID, REF, SCALAR, setScalar, Type } from "./register.ts";
 import { setConstant } from "./scalar.ts";
-import type { State } from "./state.ts";
+import type { Reference, State } from "./state.ts";
 import type { StoredState } from "./store.ts";
 import type { Verification } from "./verification.ts";
 
@@ -16,11 +16,21 @@ export function acquire(v: Verification, insn: number): number {
 export function release(v: Verification, id: number): boolean {
   const { state } = v;
   if (!state.references.some((reference) => reference.id === id)) return false;
-  state.references = state.references.filter((reference) => reference.id !== id);
+  state.references = without(state.references, id, v.modern);
   state.each((words, at) => {
     if (v.tables.guards.endsWith(words[at + REF]!, id)) setScalar(words, at);
   });
   return true;
+}
+
+/** In 6.12 the last one takes the place of one that is given back, as messages about several that are left show. */
+function without(references: readonly Reference[], id: number, modern: boolean): readonly Reference[] {
+  const rest = references.filter((reference) => reference.id !== id);
+  const place = references.findIndex((reference) => reference.id === id);
+  if (modern || place === references.length - 1) return rest;
+  const [last] = rest.splice(-1);
+  rest.splice(place, 0, last!);
+  return rest;
 }
 
 /** A pointer that may be null, and all its copies: on this side of a comparison it is null, or it is not. */
