@@ -43,7 +43,7 @@ let recorded = new Int32Array(1 << 16);
 let end = 0;
 
 /** More than nearly all of these programs take. */
-const BUDGET = { insns: 3000 };
+const BUDGET = { insns: 1000 };
 /** Instructions that a run is followed for. */
 const STEPS = 400;
 
