@@ -61,6 +61,16 @@ test.each([
   expect(JSON.parse(bpfkit(["explain", "--text", message, "-j"]).out).kind).toBe(kind);
 });
 
+test("explain reads the report of Linux 7.3 as well", () => {
+  const bad = text("r2 = *(u32 *)(r1 + 0)", "r0 = *(u16 *)(r2 + 12)", "r0 = 2", "exit");
+  const report = bpfkit(["verify", "bad.s", "--type", "xdp", "--explain"], { "bad.s": bad }).out;
+  const [, own] = report.split(/^(?=Verification failed)/m);
+  expect(JSON.parse(bpfkit(["explain", "-", "-j"], { "-": text(own!) }).out)).toMatchObject({
+    kind: "outside-memory", // the line that tells packets from other memory is not in a report
+    at: { insn: 1, text: "(69) r0 = *(u16 *)(r2 +12)" },
+  });
+});
+
 test("explain ends with 1 where there is no known message, and with 2 for a wrong command line", () => {
   expect(bpfkit(["explain", "--text", "all is well"])).toEqual({
     code: 1,

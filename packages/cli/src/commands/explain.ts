@@ -60,9 +60,11 @@ export function findMessage(log: string): FoundMessage | undefined {
     const found = messageOf(lines[i]!, lines[i - 1] ?? "");
     if (found === undefined) continue;
     const before = lines.slice(0, i + 1);
-    const insn = before.findLast((line) => INSN.test(line));
     const source = before.findLast((line) => SOURCE.test(line));
-    const [, slot, text] = INSN.exec(insn ?? "") ?? [];
+    const [, slot, text] =
+      placeIn(before.findLast((line) => INSN.test(line))) ??
+      placeIn(lines.slice(i).find((line) => MARKED.test(line))) ??
+      [];
     return {
       ...found,
       ...(slot === undefined ? {} : { insn: Number(slot), text: text! }),
@@ -74,6 +76,12 @@ export function findMessage(log: string): FoundMessage | undefined {
 
 const INSN = /^(\d+): (\([0-9a-f]{2}\) .+?)(?:\s+; .*)?$/;
 const SOURCE = /^; .* @ .+:\d+$/;
+/** In a report of Linux 7.3, behind the message. */
+const MARKED = /^>>> (\d+) \| (\([0-9a-f]{2}\) .+)$/;
+
+function placeIn(line: string | undefined): RegExpExecArray | undefined {
+  return line === undefined ? undefined : (INSN.exec(line) ?? MARKED.exec(line) ?? undefined);
+}
 
 /** Without the marks of the kernel's own log, and of the report of Linux 7.3. */
 function bareLine(line: string): string {
