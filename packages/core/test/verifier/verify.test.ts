@@ -63,3 +63,15 @@ test("level 1 shows the path that led to the rejection, level 2 every path", () 
     `5: ${second}`,
   ]);
 });
+
+test("a log that is longer than it may be keeps its end, and the reason", () => {
+  const rounds = ["r0 = 0", "again:", "r0 += 1", "if r0 != 500 goto again", "r0 = r3", "exit"].join("\n");
+  const program = assemble(rounds, { type: "socket_filter" });
+  const whole = verify(program, { logLevel: 2 }).log;
+  const cut = verify(program, { logLevel: 2, logLimit: 4000 }).log;
+  const size = cut.join("\n").length;
+  expect(size).toBeLessThanOrEqual(4000);
+  expect(size).toBeGreaterThan(2500);
+  expect(cut).toEqual(whole.slice(-cut.length));
+  expect(cut.at(-2)).toBe("R3 !read_ok");
+});
