@@ -213,6 +213,25 @@ describe.each(EVERY_DESIGN)("%s, %s", (_arch, design, backend) => {
     expect(world.call(z)).toBe("p2 f2 p2");
   });
 
+  test.runIf(design === "global")(
+    "a call that is looking for its row finds it in the table that it looks into, whatever has taken that one's place",
+    () => {
+      for (let steps = 0; steps < 12; steps += 2) {
+        const world = new World(backend, 2);
+        const { kernel } = world;
+        const functions = world.functions(24);
+        world.attach("fexit", 1, functions.slice(0, 4));
+        using run = functions[0]!.start([1n, 2n], { cpu: 1 });
+        while (!kernel.memory.describe(run.pc).includes("row search")) run.run(1);
+        run.run(steps);
+        world.attach("fentry", 2, functions);
+        run.run(10_000);
+        expect([run.result.value, world.take2(1)]).toEqual([RESULT + 1n, expect.stringMatching(/^(p2 )?f0 p1$/)]);
+        expect(world.call(functions[0]!)).toBe("p2 f0 p1");
+      }
+    },
+  );
+
   /** A function that calls another one from its body, so that there is a moment inside. */
   function nested(world: MultiWorld): { readonly outer: TracedFunction; readonly inner: TracedFunction } {
     const [inner] = world.functions(1) as [TracedFunction];
@@ -248,6 +267,29 @@ describe.each(EVERY_DESIGN)("%s, %s", (_arch, design, backend) => {
     world.kernel.attachMulti(world.program("fentry", 3), [inner]).detach();
     expect(world.state()).not.toBe(before);
     expect(world.kernel.trampolines.count).toBe(of(1, 2, 1));
+  });
+
+  test("A-30 a detach that fails at any step: a late return runs the program that stays, at a function with a typed program, too", () => {
+    const world = new World(backend, 2);
+    const { kernel } = world;
+    const { outer, inner } = nested(world);
+    const program = world.program("fexit", 1);
+    using _typed = kernel.attach(world.program("fentry", 2), inner);
+    const first = kernel.attachMulti(program, [outer, inner]);
+    const steps = failEach(
+      world,
+      () => first.detaching(),
+      () => {},
+    );
+    const link = kernel.attachMulti(program, [outer, inner]);
+    using run = outer.start([1n, 2n], { cpu: 1 });
+    while (world.events[1]!.length === 0) run.run(1);
+    for (let step = 0; step < steps; step++) {
+      const { operations } = kernel.schedule({ operations: { change: link.detaching() }, failing: { change: step } });
+      expect([operations.change!.kind, link.isAttached]).toEqual(["failed", true]);
+    }
+    run.run(10_000);
+    expect([run.result.value, world.take2(1)]).toEqual([RESULT + 1n, "outer p2 f0 p1 p1"]);
   });
 
   test("A-30 in-flight detach: a late return skips the program that went, not the others, and then its trampoline goes", () => {
