@@ -308,8 +308,8 @@ function storedText(v: Verification, stored: StoredState, index: number = stored
   let slots = "";
   eachStored(stored, scratch, (frame, reg, slot, kinds) => {
     if (frame !== index) return;
-    // Later kernels than 6.12 leave out what nobody reads.
-    if (slot >= 0 && v.modern && !stored.isRead(frame, slot)) return;
+    // Later kernels than 6.12 leave out what nobody reads; an object has to be ended somewhere.
+    if (slot >= 0 && v.modern && !isSpecial(kinds) && !stored.isRead(frame, slot)) return;
     if (slot >= 0) slots += slotText(v, kinds, scratch, 0, slot, index);
     else if (baseOf(scratch[0]!) !== Type.UNINIT) regs += ` R${reg}=${registerText(v, scratch, 0, index)}`;
   });

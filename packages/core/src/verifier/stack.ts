@@ -23,6 +23,8 @@ import type { Verification } from "./verification.ts";
 import { signed, unsigned } from "./words.ts";
 
 const STACK_BYTES = 512;
+/** The bit that kinds of bytes of objects have, in all eight places of a word of kinds. */
+const SPECIAL_BITS = 0x4444_4444;
 const MAX_OFFSET = 2 ** 29;
 
 /** Bytes of stack below r10, both included: where an access begins at least and at most. */
@@ -205,7 +207,7 @@ export function loadFromStack(v: Verification, range: StackRange, size: number, 
   v.state.touch(slot, index);
   const kinds = slot < frame.depth ? frame.words[KINDS + slot]! : 0;
   if (!isSpill(kinds)) {
-    refuseSpecial(v, frame, min, size, "stack");
+    if ((kinds & SPECIAL_BITS) !== 0) refuseSpecial(v, frame, min, size, "stack");
     loadBytes(frame, min, size, r, dst);
     return;
   }
