@@ -54,12 +54,9 @@ function unknownText(insns: Insns, i: number, { version }: KernelProfile): strin
   const code = insns.code(i);
   const hex = code.toString(16).padStart(2, "0");
   const group = code & CLASS;
-  // Later kernels look at the last instruction first.
-  if (code === 0x18 && i + 1 >= insns.length && version !== "6.12") return "last insn is not an exit or jmp";
-  if (code === 0x18)
-    return i + 1 >= insns.length || insns.code(i + 1) !== 0
-      ? "invalid bpf_ld_imm64 insn"
-      : "unrecognized bpf_ld_imm64 insn";
+  // The last instruction is looked at first.
+  if (code === 0x18 && i + 1 >= insns.length) return "last insn is not an exit or jmp";
+  if (code === 0x18) return insns.code(i + 1) !== 0 ? "invalid bpf_ld_imm64 insn" : "unrecognized bpf_ld_imm64 insn";
   if ((group === 4 || group === 7) && (code & 0xf0) <= 0xd0) {
     const operation = code & 0xf0;
     if (code === 0xdf) return "unknown opcode df";
@@ -71,7 +68,7 @@ function unknownText(insns: Insns, i: number, { version }: KernelProfile): strin
   if (code === 0xc3 || code === 0xdb)
     return `BPF_ATOMIC uses invalid atomic opcode ${(insns.imm(i) & 0xff).toString(16).padStart(2, "0")}`;
   if ((code === 0xcb || code === 0xd3) && version !== "6.12") return "invalid atomic operand size";
-  if (code === 0xe5) return `invalid may_goto imm ${insns.imm(i)}`;
+  if (code === 0xe5) return mayGotoText(insns, i, version);
   if (code === 0x85) return "BPF_CALL uses reserved fields";
   return `unknown opcode ${hex}`;
 }
@@ -103,6 +100,10 @@ function checkDirectValue({ insns, maps }: Program, i: number): void {
   const text = `invalid access to map value pointer, value_size=${map.valueSize} off=${offset}`;
   if (map.maxEntries !== 1) refuse(text, i, Errno.ENOTSUPP);
   if (offset >= map.valueSize) refuse(text, i);
+}
+
+function mayGotoText(insns: Insns, i: number, version: string): string {
+  return `invalid may_goto ${version === "6.12" ? `off ${insns.off(i)} ` : ""}imm ${insns.imm(i)}`;
 }
 
 /** What Linux 6.12 does not know yet. */
@@ -156,9 +157,7 @@ function reservedText(insns: Insns, i: number, kind: string, { version }: Kernel
     case "jumpIf":
       return "BPF_JMP/JMP32 uses reserved fields";
     case "mayGoto":
-      return version === "6.12"
-        ? `invalid may_goto off ${insns.off(i)} imm ${insns.imm(i)}`
-        : `invalid may_goto imm ${insns.imm(i)}`;
+      return mayGotoText(insns, i, version);
     default:
       return `opcode ${code.toString(16)} uses reserved fields`;
   }
