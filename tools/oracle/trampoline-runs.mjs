@@ -40,7 +40,12 @@ export function runSituation(engine, version, { trigger, links: linksOf }) {
     );
     for (const link of links) {
       const words = functions[link.on].bits.length;
-      const program = trust({ ...recorder({ ...link, words }), type: "tracing", attachType: ATTACH_TYPES[link.kind] });
+      const program = trust({
+        ...recorder({ ...link, words }),
+        type: "tracing",
+        sleepable: false,
+        attachType: ATTACH_TYPES[link.kind],
+      });
       kernel.attach(kernel.load(program), targets[link.on], { cookie: link.cookie ?? 0n });
     }
     const scratch = kernel.memory.allocate("data", 8, "scratch").address;
