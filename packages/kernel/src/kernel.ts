@@ -80,7 +80,7 @@ export interface KernelLoadOptions extends LoadOptions {
   readonly target?: LoadedProgram;
 }
 
-/** Bytes of each CPU's stack: eight frames of 512 bytes, and what compiled code and calls of the host put between them. */
+/** Bytes of each CPU's stack: 16 frames of 512 bytes, and what compiled code and calls of the host put between them. */
 const STACK_SIZE = 16 << 10;
 const PAGE = 64 << 10;
 const MAX_CPUS = 1024;

@@ -1,6 +1,6 @@
 // What a program does wrong where only the reference of lockstep can see it: machine code has one stack for all frames, and no count
 // of them. It says nothing about the engine under test, so it is no difference.
-import type { LiveFrame, StackSpace, Trap } from "@bpfkit/core";
+import { type LiveFrame, MAX_CALL_FRAMES, type StackSpace, type Trap } from "@bpfkit/core";
 
 /** Something that no verified program does; engines need not agree from there on. */
 export interface ProgramFault {
@@ -12,9 +12,6 @@ export interface ProgramFault {
   readonly detail: string;
 }
 
-/** Most frames of a program at a time, as in the kernel. */
-const MAX_FRAMES = 8;
-
 /**
  * The fault of the program that a trap of the reference is; undefined where another engine has to trap, too, and where a trap could
  * come from the frame addresses that the reference takes over: frames that leave the stack, or an access inside a live frame, which
@@ -23,7 +20,7 @@ const MAX_FRAMES = 8;
 export function programFaultOf(trap: Trap, frames: readonly LiveFrame[], stack: StackSpace): ProgramFault | undefined {
   const { cause, address, size = 0, detail = "" } = trap;
   const at = Number(trap.pc);
-  if (cause === "stack" && frames.at(-1)?.level === MAX_FRAMES) return { at, what: "frames", detail };
+  if (cause === "stack" && frames.at(-1)?.level === MAX_CALL_FRAMES) return { at, what: "frames", detail };
   if (cause === "call") return { at, what: "callback", detail };
   if ((cause !== "load" && cause !== "store") || address === undefined) return undefined;
   const end = address + BigInt(size);

@@ -30,18 +30,18 @@ const callBack = (address: string): string => `
     r0 = 0
     exit`;
 
-const NINTH = "f would be frame 9 of at most 8";
+const SEVENTEENTH = "f would be frame 17 of at most 16";
 const NOWHERE = "no subprogram of main to call back";
 
 describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s", (_arch, backend) => {
   test.each([
-    ["a ninth frame", recursion(8), "frames", 6, NINTH],
+    ["a 17th frame", recursion(16), "frames", 6, SEVENTEENTH],
     [
-      "a ninth frame by a callback",
-      `r1 = 6\ncall f\nexit\nf:\nif r1 == 0 goto again\nr1 += -1\ncall f\nexit\nagain:\n${callBack("f ll")}`,
+      "a 17th frame by a callback",
+      `r1 = 14\ncall f\nexit\nf:\nif r1 == 0 goto again\nr1 += -1\ncall f\nexit\nagain:\n${callBack("f ll")}`,
       "frames",
       12,
-      NINTH,
+      SEVENTEENTH,
     ],
     [
       "a store above its frame",
@@ -66,9 +66,9 @@ describe.each(BACKENDS.map((backend) => [backend.arch, backend] as const))("%s",
     expect(programFault).toEqual({ what, at, detail });
   });
 
-  test("eight frames are none", () => {
+  test("16 frames are none", () => {
     const lockstep = new Lockstep({ engine: jit(backend), disassemble: backend.disassemble });
-    const { difference, programFault, subject } = lockstep.load(trust(assemble(recursion(6)))).run();
+    const { difference, programFault, subject } = lockstep.load(trust(assemble(recursion(14)))).run();
     if (difference !== undefined) expect.fail(difference.listing);
     expect(programFault).toBeUndefined();
     expect(subject.returnValue).toBe(0);

@@ -4,6 +4,7 @@ import { kindOf, opAt } from "../isa/decode.ts";
 import { MAP_TYPES } from "../isa/maps.ts";
 import { MAX_TAIL_CALLS } from "../machine/prog-array.ts";
 import type { VerifiedProgram } from "../program.ts";
+import { MAX_CALL_FRAMES } from "../spec/limits.ts";
 import { Fact } from "./facts.ts";
 import { inferFacts } from "./infer-facts.ts";
 
@@ -65,8 +66,6 @@ export function checkTailCalls({ program, structure }: VerifiedProgram): void {
 /** Bytes of frames above a subprogram that makes tail calls: Linux refuses as many, or more. */
 export const MAX_STACK_ABOVE_TAIL_CALL: 256 = 256;
 
-/** Frames of one program at a time, as in the kernel. */
-const MAX_FRAMES = 8;
 /** Bytes that frames are counted in multiples of, as the kernel does when programs are compiled; a subprogram without stack takes none. */
 const FRAME_STEP = 16;
 
@@ -91,15 +90,15 @@ export interface TailCallStack {
 }
 
 /**
- * Stack of a program with regard to tail calls, by its structure alone. Ways longer than 8 frames are left out: no engine runs them.
- * O(8 × calls in the call graph)
+ * Stack of a program with regard to tail calls, by its structure alone. Ways longer than {@link MAX_CALL_FRAMES} frames are left out: no engine runs them.
+ * O({@link MAX_CALL_FRAMES} × calls in the call graph)
  */
 export function tailCallStackOf({ structure: { subprogs } }: VerifiedProgram): TailCallStack {
   const frames = subprogs.map(({ stackDepth }) => Math.ceil(stackDepth / FRAME_STEP) * FRAME_STEP);
   // Per length of the way, and per subprogram at its end: bytes above, and who calls it there.
   let above: (number | undefined)[] = [0];
   const levels: { readonly above: (number | undefined)[]; readonly callers: number[] }[] = [{ above, callers: [] }];
-  while (levels.length < MAX_FRAMES) {
+  while (levels.length < MAX_CALL_FRAMES) {
     const next: (number | undefined)[] = [];
     const callers: number[] = [];
     for (const [caller, bytes] of above.entries()) {

@@ -3,6 +3,7 @@ import { BpfError, invariant } from "../errors.ts";
 import { MAY_GOTO, MAY_GOTO_PASSES } from "../isa/semantics.ts";
 import type { CpuCounts } from "../jit/backend.ts";
 import type { VerifiedProgram } from "../program.ts";
+import { MAX_CALL_FRAMES } from "../spec/limits.ts";
 import type { Executable, Execution, GuestCall, HostFunction, StartOptions } from "./engine.ts";
 import { Fault, trapping } from "./fault.ts";
 import { Loaded } from "./loaded.ts";
@@ -34,8 +35,6 @@ export interface FrameReading<V> extends BpfOps<V> {
 /** Number of registers of a frame: r0..r10, the one of passes and the hidden one. */
 export const REGISTERS: 13 = 13;
 
-/** Most frames of a program at a time, as in the kernel; a program that is tail-called begins to count anew. */
-const MAX_FRAMES = 8;
 const FP = 10;
 /** First of the registers that a call preserves: r6..r10 and those behind them. */
 const SAVED = 6;
@@ -193,7 +192,8 @@ export class Invocation<V, R extends FrameReading<V>> implements Execution {
     const caller = this.#frames.at(-1);
     const level = caller === undefined ? 1 : caller.level + 1;
     const { name } = this.#loaded.program.structure.subprogs[subprog]!;
-    if (level > MAX_FRAMES) throw new Fault("stack", `${name} would be frame ${level} of at most ${MAX_FRAMES}`);
+    if (level > MAX_CALL_FRAMES)
+      throw new Fault("stack", `${name} would be frame ${level} of at most ${MAX_CALL_FRAMES}`);
     const below = caller === undefined ? this.#options.stack.high : caller.base - BigInt(roundUp(caller.depth, 16));
     this.#push(subprog, below, { level, resume, callback, saved: this.reading.registers.slice(SAVED) });
   }

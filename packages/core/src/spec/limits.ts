@@ -1,5 +1,8 @@
 // How much of everything a kernel's verifier allows, and what else differs from kernel version to kernel version.
 
+/** Most frames of calls that any kernel here allows, and that engines run: of one program, since one that is tail-called begins to count anew. */
+export const MAX_CALL_FRAMES: 16 = 16;
+
 /** Bounds of verification. All are counts, unless told. */
 export interface Limits {
   /** Instructions that a program may have. */

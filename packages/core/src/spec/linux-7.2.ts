@@ -1,5 +1,6 @@
 // Linux 7.2.
 import type { KernelProfile } from "./kernel-profile.ts";
+import { MAX_CALL_FRAMES } from "./limits.ts";
 
 /** What Linux 7.2 allows. */
 export const LINUX_7_2: KernelProfile = {
@@ -9,7 +10,7 @@ export const LINUX_7_2: KernelProfile = {
     processedInsns: 1_000_000,
     pendingBranches: 8192,
     statesPerInsn: 64,
-    callFrames: 16,
+    callFrames: MAX_CALL_FRAMES,
     stackBytes: 512,
     stackBytesAboveTailCall: 256,
     subprograms: 256,

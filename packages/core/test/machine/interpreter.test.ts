@@ -79,7 +79,7 @@ describe.each(engines)("the %s", (_name, engine) => {
       expect(run(program)).toEqual({ kind: "returned", value: 42n });
     });
 
-    test("nests eight frames deep and no deeper", () => {
+    test("nests 16 frames deep and no deeper", () => {
       // r1 counts down; each level calls the same subprogram.
       const recursive = programOf(
         [
@@ -94,12 +94,12 @@ describe.each(engines)("the %s", (_name, engine) => {
         ],
         [0, 2],
       );
-      expect(run(recursive, [6n])).toEqual({ kind: "returned", value: 7n });
-      expect(run(recursive, [7n])).toEqual({
+      expect(run(recursive, [14n])).toEqual({ kind: "returned", value: 7n });
+      expect(run(recursive, [15n])).toEqual({
         kind: "trap",
         cause: "stack",
         pc: 4n,
-        detail: "sub2 would be frame 9 of at most 8",
+        detail: "sub2 would be frame 17 of at most 16",
       });
     });
 
@@ -349,7 +349,7 @@ describe.each(engines)("the %s", (_name, engine) => {
         kind: "trap",
         cause: "stack",
         pc: 3n,
-        detail: "main would be frame 9 of at most 8",
+        detail: "main would be frame 17 of at most 16",
       });
     });
 

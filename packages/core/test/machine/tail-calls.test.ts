@@ -191,18 +191,18 @@ describe.each(engines)("tail calls in the %s", (_name, engine) => {
       expect(world.begin(world.load(entry(1))).run(100)).toMatchObject({ kind: "trap", cause: "load" });
     });
 
-    test("let the callee nest eight frames anew", () => {
+    test("let the callee nest 16 frames anew", () => {
       const world = new World(engine);
       // Calls itself until `depth` frames are on the stack; then the text that is given.
       const nest = (depth: number, then: string): string =>
         `r2 = ${depth}\ncall deeper\nexit\ndeeper:\nr2 += -1\nif r2 == 1 goto bottom\ncall deeper\nexit\nbottom:\nr6 = r1\n${then}\nr0 = 3\nexit`;
-      world.set(0, world.load(nest(8, "")));
-      world.set(1, world.load(nest(9, "")));
-      expect(world.begin(world.load(nest(8, jump(0)))).run(1000)).toEqual(returned(3));
-      expect(world.begin(world.load(nest(8, jump(1)))).run(1000)).toMatchObject({
+      world.set(0, world.load(nest(16, "")));
+      world.set(1, world.load(nest(17, "")));
+      expect(world.begin(world.load(nest(16, jump(0)))).run(1000)).toEqual(returned(3));
+      expect(world.begin(world.load(nest(16, jump(1)))).run(1000)).toMatchObject({
         kind: "trap",
         cause: "stack",
-        detail: expect.stringContaining("frame 9 of at most 8"),
+        detail: expect.stringContaining("frame 17 of at most 16"),
       });
     });
   });
