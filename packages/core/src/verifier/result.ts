@@ -50,6 +50,10 @@ export interface Verdict extends LookedAt {
 export interface Verified extends Verdict {
   readonly ok: true;
   readonly program: VerifiedProgram;
+  /**
+   * Those of `program`. Made when somebody asks for them, within the same budget: where paths ended at states that differed in numbers that no decision
+   * depended on, the program is walked once more, with nothing left out.
+   */
   readonly facts: InsnFacts;
 }
 

@@ -273,6 +273,14 @@ export class Verification {
     else for (const frame of this.state.frames) this.spare.push(frame.words);
   }
 
+  /** The walk is over: lets go of its states, of which there may be many. */
+  release(): void {
+    this.stored.clear();
+    this.pending.length = 0;
+    this.spare.length = 0;
+    this.state.parent = undefined;
+  }
+
   /** All paths below a stored state have ended. */
   completed(stored: StoredState): void {
     if (stored.edges !== undefined) closeLoop(this, stored);

@@ -1,7 +1,8 @@
 // The door for programs that are proved safe, by the rules of a kernel version.
+import type { InsnFacts } from "../analysis/facts.ts";
 import { type Structure, structureOf } from "../analysis/structure.ts";
 import { BpfError } from "../errors.ts";
-import type { FunctionSignature, Program } from "../program.ts";
+import type { FunctionSignature, Program, VerifiedProgram } from "../program.ts";
 import { ATTACH_TYPES, type AttachTypeName } from "../spec/attach-types.ts";
 import type { KernelProfile } from "../spec/kernel-profile.ts";
 import type { AttachTarget, KernelTypes } from "../spec/kernel-types.ts";
@@ -196,28 +197,28 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     stackBytes = stacks.bytes;
     chainBytes = stacks.chain;
     const trusted = trustWith(program, structure);
-    const found = factsOf(v, facts, trusted, () => {
-      // Walked again, with nothing left out: what holds in all states then holds in all runs.
-      const spent = v?.counters.insns ?? 0;
-      const again = new Verification(
-        { ...parts, log: new Log(0, 0), budget: { ...budget, insns: 4 * spent + 1000 } },
-        entryState(),
-      );
-      again.complete = true;
-      return { again, run: () => exploreAll(again, deadline, now) };
-    });
+    const vouched = withLazy<Omit<VerifiedProgram, "facts">, { readonly facts: InsnFacts }>(
+      { ...trusted, basis: { kind: "verified", profile: profile.version } },
+      {
+        facts: () =>
+          factsOf(verification, facts, trusted, () => {
+            // Walked again, with nothing left out: what holds in all states then holds in all runs.
+            const insns = 4 * verification.counters.insns + 1000;
+            const again = new Verification(
+              { ...parts, log: new Log(0, 0), budget: { ...budget, insns } },
+              entryState(),
+            );
+            again.complete = true;
+            return { again, run: () => exploreAll(again, now() + budget.milliseconds, now) };
+          }),
+      },
+      true,
+    );
     log.accepted();
     log.add(statsLine(v));
-    return withLazy<Omit<Verified, keyof LookedAt>, LookedAt>(
-      {
-        ok: true,
-        kernel: profile.version,
-        program: { ...trusted, basis: { kind: "verified", profile: profile.version }, facts: found },
-        facts: found,
-        stats: stats(),
-        log: log.lines,
-      },
-      lookedAt,
+    return withLazy<Omit<Verified, keyof LookedAt | "facts">, LookedAt & Pick<Verified, "facts">>(
+      { ok: true, kernel: profile.version, program: vouched, stats: stats(), log: log.lines },
+      { ...lookedAt, facts: () => vouched.facts },
     );
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -245,6 +246,8 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
       { ...lookedAt, explanation },
     );
     return rejected;
+  } finally {
+    v?.release();
   }
 }
 
