@@ -56,6 +56,7 @@ export {
 } from "./spec/kernel-profile.ts";
 export type { AttachTarget, KernelMember, KernelStruct, KernelType, KernelTypes } from "./spec/kernel-types.ts";
 export { type Limits, MAX_CALL_FRAMES } from "./spec/limits.ts";
+export type { MapPointers } from "./spec/map-structs.ts";
 export { type MapTypeSpec, mapType, type SizeRule } from "./spec/map-types.ts";
 export { LINUX_6_12 } from "./spec/linux-6.12.ts";
 export { LINUX_7_2 } from "./spec/linux-7.2.ts";
