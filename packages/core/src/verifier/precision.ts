@@ -1,5 +1,6 @@
 // Which values a decision depended on: walks the instructions of a path backwards and marks the values in the states it was stored in.
 import { targetOf } from "../isa/targets.ts";
+import { HistoryBuffer, unpackHistory } from "./history.ts";
 import { helperSpec } from "./prototypes.ts";
 import { REG_WORDS, Type } from "./register.ts";
 import { ROWS } from "./rows.ts";
@@ -69,10 +70,11 @@ export function inheritPrecision(v: Verification, stored: StoredState): void {
   walkBack(v, false);
 }
 
+const unpacked = new HistoryBuffer();
+
 function walkBack(v: Verification, skipsLast: boolean): void {
   const { state } = v;
   let history = state.history;
-  let begin = 0;
   let length = state.historyLength;
   let parent = state.parent;
   let first = state.first;
@@ -82,7 +84,7 @@ function walkBack(v: Verification, skipsLast: boolean): void {
   let later = skipsLast ? -1 : state.insn;
   for (;;) {
     v.log.preciseStart(v, top, last, first, next);
-    for (let h = length - 1; h >= begin; h--) {
+    for (let h = length - 1; h >= 0; h--) {
       const links = h;
       while (history[h]! < 0) h--;
       const word = history[h]!;
@@ -112,15 +114,14 @@ function walkBack(v: Verification, skipsLast: boolean): void {
     first = parent.first;
     // For the log only.
     last = v.log.level < 2 ? -1 : lastOf(parent.history);
-    history = parent.words;
-    begin = parent.historyAt;
-    length = parent.marksAt;
+    length = unpackHistory(parent.words, parent.historyAt, parent.marksAt, unpacked);
+    history = unpacked.words;
     if (later < 0) later = next;
     parent = parent.parent;
   }
 }
 
-/** The last instruction of a history. */
+/** The last instruction of a history, which may be packed. */
 function lastOf(history: Int32Array): number {
   const word = history.findLast((entry) => entry >= 0);
   return word === undefined ? -1 : word & 0xf_ffff;

@@ -205,7 +205,7 @@ export class State<P = unknown> {
   previous = -1;
   /** First and last instruction since the last stored state. */
   first = 0;
-  /** Instructions since the last stored state, with the slot each one touched: see history.ts. */
+  /** Instructions since the last stored state, with the slot each one touched: see `note`. */
   history: Int32Array = NOTHING;
   historyLength = 0;
   parent: P | undefined = undefined;

@@ -1,6 +1,7 @@
 // States that wait to be compared with: packed, a few words for each register that is in use and for each stack slot.
 
 import { liveAcross } from "./control-flow.ts";
+import { packHistory } from "./history.ts";
 import { Packing, packedLength, unpackRegister } from "./pack.ts";
 import type { BackEdge } from "./prune.ts";
 import { PRECISE, setUninit, Type } from "./register.ts";
@@ -60,11 +61,11 @@ export class StoredState {
   difference = 0;
   differenceAt = 0;
 
-  constructor(state: State<StoredState>, words: Int32Array, historyAt: number) {
+  constructor(state: State<StoredState>, words: Int32Array, historyAt: number, marksAt: number) {
     this.insn = state.insn;
     this.words = words;
     this.historyAt = historyAt;
-    this.marksAt = historyAt + state.historyLength;
+    this.marksAt = marksAt;
     this.frames = state.frames.length;
     this.references = state.references;
     this.lockId = state.lockId;
@@ -83,7 +84,7 @@ export class StoredState {
     return 4 * this.words.length;
   }
 
-  /** Instructions on the way from the parent: see history.ts. */
+  /** Instructions on the way from the parent, packed: see history.ts. */
   get history(): Int32Array {
     return this.words.subarray(this.historyAt, this.marksAt);
   }
@@ -124,7 +125,8 @@ export function storedState(v: Verification, state: State<StoredState>): StoredS
   const sets = new Int32Array(5 * frames.length);
   for (let f = 0; f < frames.length; f++) packFrame(v, state, f, sets);
   const historyAt = packing.length;
-  for (let i = 0; i < historyLength; i++) packing.push(history[i]!);
+  packHistory(history, historyLength, packing);
+  const marksAt = packing.length;
   for (let f = 0; f < frames.length; f++) {
     for (let i = 0; i < 3; i++) packing.push(0);
     for (let i = 0; i < 5; i++) packing.push(sets[5 * f + i]!);
@@ -133,7 +135,7 @@ export function storedState(v: Verification, state: State<StoredState>): StoredS
     packing.push(frames[f]!.written0);
     packing.push(frames[f]!.written1);
   }
-  return new StoredState(state, packing.words.slice(0, packing.length), historyAt);
+  return new StoredState(state, packing.words.slice(0, packing.length), historyAt, marksAt);
 }
 
 const ALL_REGISTERS = 0x3ff;
