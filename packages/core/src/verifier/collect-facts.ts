@@ -149,10 +149,12 @@ export class FactCollector {
     let index: number | undefined;
     if (v.insns.imm(i) === 12) {
       const at = 3 * REG_WORDS + SCALAR;
-      const isBelow = map !== 0 && r[at + UMAX + 1] === 0 && r[at + UMAX]! >>> 0 < v.map(map).maxEntries;
+      // A pointer is taken as an index, too, and its number is only where it points from its beginning on.
+      const isNumber = r[3 * REG_WORDS] === Type.SCALAR;
+      const isBelow = isNumber && map !== 0 && r[at + UMAX + 1] === 0 && r[at + UMAX]! >>> 0 < v.map(map).maxEntries;
       if (!isBelow) facts.flags[i]! &= ~Fact.INDEX_IN_RANGE;
       else if (first) facts.flags[i]! |= Fact.INDEX_IN_RANGE;
-      if (r[3 * REG_WORDS] === Type.SCALAR && isConstant(r, at) && r[at + 1] === 0) index = r[at]!;
+      if (isNumber && isConstant(r, at) && r[at + 1] === 0) index = r[at]!;
     } else if (
       map !== 0 &&
       v.map(map).keySize === 4 &&

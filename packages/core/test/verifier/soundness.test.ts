@@ -1,7 +1,9 @@
 // Accepted programs, run on random inputs: no trap, and every step inside the states that the verifier recorded. How many of them, and from
 // which seed on: BPFKIT_VERIFY_PROGRAMS, BPFKIT_VERIFY_SEED. `node tools/run.mjs verify-law` does it by the hundred thousand.
 import { expect, test } from "vitest";
+import { Fact } from "../../src/analysis/facts.ts";
 import { assemble } from "../../src/asm/parse.ts";
+import { MAP_TYPES } from "../../src/isa/maps.ts";
 import { verify } from "../../src/verifier/verify.ts";
 import { tryLaw } from "./law.ts";
 
@@ -36,4 +38,15 @@ test("a pointer to a subprogram that was moved is no callback", () => {
     ok: false,
     reason: "dereference of modified func ptr R2 off=8 disallowed",
   });
+});
+
+test("a pointer as the index of a tail call is not known to be in range", () => {
+  const table = { name: "t", type: MAP_TYPES.prog_array, keySize: 4, valueSize: 4, maxEntries: 2, flags: 0 };
+  const inRange = (index: string): boolean => {
+    const text = `r3 = ${index}\nr2 = map[t]\ncall bpf_tail_call\nr0 = 0\nexit`;
+    const result = verify(assemble(text, { type: "socket_filter", maps: [table] }));
+    if (!result.ok) throw new Error(result.reason);
+    return (result.facts.flags[3]! & Fact.INDEX_IN_RANGE) !== 0;
+  };
+  expect([inRange("1"), inRange("2"), inRange("r1"), inRange("r10")]).toEqual([true, false, false, false]);
 });
