@@ -38,6 +38,9 @@ export const MODIFIABLE: ReadonlySet<string> = names(`
   should_fail_bio`);
 export const SLEEPABLE: ReadonlySet<string> = names("bpf_fentry_test1 should_fail_bio");
 
+/** Entries of system calls, as the kernels of our architectures name them. */
+export const SYSTEM_CALL: RegExp = /^__(x64|arm64|riscv)_sys_/;
+
 /** Arguments of raw tracepoints, from 0, that can be null. */
 export const NULLABLE: Readonly<Record<string, readonly number[]>> = {
   sched_pi_setprio: [1],

@@ -16,6 +16,7 @@ import {
   NULLABLE,
   SLEEPABLE,
   SLEEPABLE_HOOKS,
+  SYSTEM_CALL,
   UNTRUSTED_HOOKS,
 } from "./attach-facts.ts";
 import type { Btf } from "./btf.ts";
@@ -130,7 +131,8 @@ export function attachTarget(
   return {
     ...prototypeOf(btf, name, btf.target(found(btf, name, "func"))),
     modifiable: name.startsWith("security_") || MODIFIABLE.has(name),
-    sleepable: name.startsWith("__x64_sys_") || SLEEPABLE.has(name),
+    sleepable: SLEEPABLE.has(name),
+    ...(SYSTEM_CALL.test(name) ? { systemCall: true } : {}),
   };
 }
 

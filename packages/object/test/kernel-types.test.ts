@@ -77,6 +77,8 @@ types.func("do_exit", int, [
   ["code", long],
   ["buf", bytes],
 ]);
+types.func("__x64_sys_nanosleep", long, [["regs", pointer]]);
+types.func("__riscv_sys_nanosleep", long, [["regs", pointer]]);
 types.func("bpf_lsm_file_open", int, [["file", toFile]]);
 types.func("bpf_lsm_task_free", 0, [["task", pointer]]);
 types.func("bpf_iter_task", int, [
@@ -124,6 +126,12 @@ describe("what a program is attached to", () => {
       modifiable: false,
       sleepable: false,
     });
+  });
+
+  test("a system call, which is a matter of the kernel's version", () => {
+    for (const name of ["__x64_sys_nanosleep", "__riscv_sys_nanosleep"])
+      expect(targetOf("tracing", "modify_return", name)).toMatchObject({ systemCall: true, modifiable: false });
+    expect(targetOf("tracing", "modify_return", "do_exit")).not.toHaveProperty("systemCall");
   });
 
   test("a hook: what it may return, and whether it may sleep", () => {

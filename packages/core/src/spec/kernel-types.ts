@@ -58,6 +58,8 @@ export interface AttachTarget {
   readonly modifiable?: boolean;
   /** It may be attached to by programs that sleep; not told: it may. */
   readonly sleepable?: boolean;
+  /** It is the entry of a system call: from Linux 7 on these can be changed and slept in whatever the other two say. */
+  readonly systemCall?: boolean;
   /** What a security hook may return; anything where left out. */
   readonly returns?: ReturnRange;
   /** Structures that are passed may be gone already (security hooks that free something). */

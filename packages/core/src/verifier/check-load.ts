@@ -52,10 +52,12 @@ function callsKernel({ insns }: Program): boolean {
 }
 
 /** Whether a program may be attached to its target. @throws {Refusal} */
-export function checkTarget({ attachType, sleepable }: Program, target: AttachTarget): void {
+export function checkTarget({ attachType, sleepable }: Program, target: AttachTarget, modern: boolean): void {
   const { name } = target;
+  const isOpen = modern && target.systemCall === true;
   if (target.refusal !== undefined) throw new Refusal(Errno.EINVAL, [target.refusal]);
-  if (sleepable === true && target.sleepable === false) throw new Refusal(Errno.EINVAL, [`${name} is not sleepable`]);
-  if (attachType === "modify_return" && target.modifiable === false)
+  if (sleepable === true && target.sleepable === false && !isOpen)
+    throw new Refusal(Errno.EINVAL, [`${name} is not sleepable`]);
+  if (attachType === "modify_return" && target.modifiable === false && !isOpen)
     throw new Refusal(Errno.EINVAL, [`${name}() is not modifiable`]);
 }

@@ -135,8 +135,9 @@ export function verifyWith(program: Program, options: VerifyOptions, internals: 
     const { ops, late } = checkInsns(program, profile);
     const structure = structureOf(program);
     checkFlow(program, structure, ops, typed, profile);
-    checkLoad(program, type, profile.version !== "6.12");
-    if (options.target !== undefined) checkTarget(program, options.target);
+    const modern = profile.version !== "6.12";
+    checkLoad(program, type, modern);
+    if (options.target !== undefined) checkTarget(program, options.target, modern);
     const live = liveRegisters(program.insns, ops, structure, program.kfuncs);
     const points = pointsOf(program.insns, ops, program.kfuncs);
     const functions = signaturesOf(program, structure, options.functions);
