@@ -1,21 +1,17 @@
 // One trampoline per model, which looks up by the function's address what to run: the global trampoline of July 2025.
 import { type ClassKey, encodeRow, type MultiMove, type MultiPlan, NO_CLASS, Row, type SiteState } from "@bpfkit/core";
 import { type Operation, surely } from "../operation.ts";
-import type { SiteChange } from "../text/sites.ts";
+import { NOP, type SiteChange } from "../text/sites.ts";
 import type { ImageLink, TrampolineImage } from "../tracing/image.ts";
 import type { DesignSite, LiveLink, MultiChange, MultiDesign } from "./design.ts";
 import { ImageChange } from "./image-change.ts";
-import { busyEntry, ImageMaker, named, placeOf } from "./image-maker.ts";
-import { ordersOf } from "./per-function.ts";
+import { busyEntry, bytesOf, ImageMaker, named, ordersOf, placeOf } from "./image-maker.ts";
 import { RetiredLinks, retireRows } from "./retired-rows.ts";
 import { RowIndex, type RowSwap } from "./row-index.ts";
 import { type RowLookup, RowTrampoline } from "./row-trampoline.ts";
 import { type FunctionRow, RowPool } from "./rows.ts";
-import { bytesOf } from "./shared.ts";
 import { SiteChanges } from "./site-changes.ts";
 import { WordChanges, type WordSite } from "./words.ts";
-
-const NOP: SiteState = { kind: "nop" };
 
 /** The trampoline of a model. */
 interface ModelTrampoline {

@@ -1,5 +1,13 @@
 // Trampolines with their programs in the code: for one function, or for all functions of a class.
-import { BpfError, type ClassKey, type Image, NO_CLASS, type TrampolinePlan, type TrampolineSpec } from "@bpfkit/core";
+import {
+  BpfError,
+  type ClassKey,
+  type Image,
+  type MultiMove,
+  NO_CLASS,
+  type TrampolinePlan,
+  type TrampolineSpec,
+} from "@bpfkit/core";
 import type { Operation } from "../operation.ts";
 import { asksForIp } from "../tracing/func-ip.ts";
 import { type ImageLink, TrampolineImage } from "../tracing/image.ts";
@@ -13,6 +21,21 @@ export interface ImageOrder {
   /** Of one function where it names a single. */
   readonly key: ClassKey;
   readonly functions: Int32Array;
+}
+
+/** An image for each function of a move that has programs behind it. */
+export function ordersOf({ after, start, end }: MultiMove, functions: Int32Array): ImageOrder[] {
+  if (after === undefined) return [];
+  return Array.from(functions.subarray(start, end), (id) => {
+    return { id, key: { ...after, single: id }, functions: Int32Array.of(id) };
+  });
+}
+
+/** Bytes of the code of images. */
+export function bytesOf(images: ReadonlyMap<number, TrampolineImage>): number {
+  let bytes = 0;
+  for (const { image } of images.values()) bytes += image.code.length;
+  return bytes;
 }
 
 /** Code that can be placed for several functions. */

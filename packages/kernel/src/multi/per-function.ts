@@ -1,15 +1,12 @@
 // One trampoline per function: the original and the cookies are in its code, and entries change in batches, as in Linux in 2026.
-import type { MultiMove, MultiPlan, SiteState } from "@bpfkit/core";
+import type { MultiPlan } from "@bpfkit/core";
 import type { Operation } from "../operation.ts";
-import type { SiteChange } from "../text/sites.ts";
+import { NOP, type SiteChange } from "../text/sites.ts";
 import type { TrampolineImage } from "../tracing/image.ts";
 import type { DesignSite, MultiChange, MultiDesign } from "./design.ts";
 import { ImageChange } from "./image-change.ts";
-import { ImageMaker, type ImageOrder } from "./image-maker.ts";
-import { bytesOf } from "./shared.ts";
+import { bytesOf, ImageMaker, ordersOf } from "./image-maker.ts";
 import { SiteChanges } from "./site-changes.ts";
-
-const NOP: SiteState = { kind: "nop" };
 
 /** A change makes a trampoline for each of its functions. */
 export class PerFunctionDesign implements MultiDesign {
@@ -50,12 +47,4 @@ export class PerFunctionDesign implements MultiDesign {
       entries: SiteChanges.ofEntries(this.#site, functions, changes),
     });
   }
-}
-
-/** An image for each function of a move that has programs behind it. */
-export function ordersOf({ after, start, end }: MultiMove, functions: Int32Array): ImageOrder[] {
-  if (after === undefined) return [];
-  return Array.from(functions.subarray(start, end), (id) => {
-    return { id, key: { ...after, single: id }, functions: Int32Array.of(id) };
-  });
 }

@@ -1,14 +1,12 @@
 // One trampoline per class: for functions whose arguments lie in equal places and that run the same programs in the same order.
 import { type MultiPlan, NO_CLASS, type SiteState } from "@bpfkit/core";
 import type { Operation } from "../operation.ts";
-import type { SiteChange } from "../text/sites.ts";
+import { NOP, type SiteChange } from "../text/sites.ts";
 import type { TrampolineImage } from "../tracing/image.ts";
 import type { DesignSite, MultiChange, MultiDesign } from "./design.ts";
 import { ImageChange } from "./image-change.ts";
-import { ImageMaker } from "./image-maker.ts";
+import { bytesOf, ImageMaker } from "./image-maker.ts";
 import { SiteChanges } from "./site-changes.ts";
-
-const NOP: SiteState = { kind: "nop" };
 
 /**
  * A trampoline is entered by a call and finds the function by the return address; a function with a typed link has one for itself. A class whose links
@@ -63,11 +61,4 @@ export class SharedDesign implements MultiDesign {
       entries: SiteChanges.ofEntries(this.#site, functions, changes),
     });
   }
-}
-
-/** Bytes of the code of images. */
-export function bytesOf(images: ReadonlyMap<number, TrampolineImage>): number {
-  let bytes = 0;
-  for (const { image } of images.values()) bytes += image.code.length;
-  return bytes;
 }

@@ -3,7 +3,7 @@ import { BpfError, type Image, invariant, type SiteState } from "@bpfkit/core";
 import type { ProgArrayMap } from "../maps/prog-array.ts";
 import { type Operation, surely } from "../operation.ts";
 import type { ReaderKind } from "../rcu.ts";
-import { type LiveSite, sameState, type TextSites } from "./sites.ts";
+import { type LiveSite, NOP, sameState, type TextSites } from "./sites.ts";
 
 /** A direct tail call. */
 export interface LivePoke {
@@ -82,8 +82,6 @@ export class PokeTable {
 function skipOf({ target }: LivePoke): SiteState {
   return { kind: "jump", target: target.address + BigInt(target.size) };
 }
-
-const NOP: SiteState = { kind: "nop" };
 
 /** @throws {BpfError} where a site cannot get to where it has to; changes nothing */
 export function checkMove(pokes: readonly LivePoke[], callee: bigint | undefined): void {

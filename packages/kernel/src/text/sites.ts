@@ -20,7 +20,8 @@ import { RewriteMany } from "./rewrite-many.ts";
 
 type Text = Pick<Backend, "poke" | "pokeMany">;
 
-const NOP: SiteState = { kind: "nop" };
+/** A site that leads nowhere. */
+export const NOP: SiteState = { kind: "nop" };
 
 /** A patch site of an image that is in place. */
 export interface LiveSite extends TextSite {
